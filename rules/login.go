@@ -1,0 +1,58 @@
+package rules
+
+// Rule 4: a login that the directory does not know, or knows as disabled, is
+// refused even though SASL accepted it; and, as a hint, before SASL is asked.
+
+// login is rule 4 at MAIL.
+func login(q *inquiry) (Finding, bool) {
+	if q.exempt() {
+		return pass()
+	}
+	who := q.identity()
+	if who.login == "" && !q.authenticated() {
+		return pass() // rule 3 answers
+	}
+	return q.loginFinding(who.login, who.whole)
+}
+
+// loginFinding looks one login up. whole is false for a login that is no whole
+// address: there is nothing to look up then.
+func (q *inquiry) loginFinding(login string, whole bool) (Finding, bool) {
+	f := Finding{Login: login}
+	if !whole {
+		f.Rule, f.Reason = RuleAuthRejected, ReasonLoginNotAddress
+		return f, true
+	}
+	account, state := q.f.Account(login)
+	switch {
+	case state == Failed:
+		return q.unanswered(RuleAuthRejected, login)
+	case state == Absent:
+		f.Rule, f.Reason = RuleAuthRejected, ReasonLoginUnknown
+	case !account.SMTP:
+		f.Rule, f.Reason = RuleAccessDisabled, ReasonLoginDisabled
+	default:
+		return pass()
+	}
+	return f, true
+}
+
+// loginHint tells at AUTH what Dovecot would only call a failure: it is where
+// mail programs stop and show the text. An unknown login counts as a failed
+// one; a disabled one does not, for its owner may know the password.
+func loginHint(q *inquiry) (Finding, bool) {
+	if !q.Hints || !q.Throttle.Counts(q.r.Service) {
+		return pass()
+	}
+	canonical, whole := q.Logins.Canonical(q.r.Login)
+	if whole {
+		// A directory that cannot answer is no reason to stop AUTH: rule 4 asks
+		// again at MAIL, and says "defer" there if it must.
+		if _, state := q.f.Account(canonical); state == Failed {
+			return pass()
+		}
+	}
+	f, refused := q.loginFinding(canonical, whole)
+	f.Counts = refused && f.Rule == RuleAuthRejected
+	return f, refused
+}

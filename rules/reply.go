@@ -1,0 +1,80 @@
+package rules
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxSenderBytes is where {sender} is cut in a reply (SPEC.md section 2). An
+// SMTP reply line may have 512 bytes (RFC 5321 section 4.5.3.1.5).
+const MaxSenderBytes = 256
+
+// Reply is what a client is told.
+type Reply struct {
+	Code     int    // 550
+	Enhanced string // 5.1.0 (RFC 3463)
+	Text     string // one line, printable
+}
+
+// String is the whole SMTP reply line without CRLF.
+func (r Reply) String() string {
+	return strconv.Itoa(r.Code) + " " + r.Enhanced + " " + r.Text
+}
+
+// ReplyText is one entry of [replies]: a reply with {id}, {sender} and {ip}
+// still in place.
+type ReplyText struct {
+	Code     int
+	Enhanced string
+	Text     string
+}
+
+// Replies holds the text of every rule.
+type Replies map[Rule]ReplyText
+
+// DefaultReplies are the documented texts, to the byte (SPEC.md section 2).
+func DefaultReplies() Replies {
+	return Replies{
+		RuleAuthFailed:     {550, "5.1.0", "{id} authentication failed"},
+		RuleAuthRejected:   {550, "5.1.0", "{id} authentication rejected"},
+		RuleAccessDisabled: {550, "5.1.0", "{id} authentication rejected access disabled"},
+		RuleSender:         {550, "5.1.0", "<{sender}> sender rejected"},
+		RuleThrottled:      {550, "5.1.0", "{id} Connection refused from {ip}. Too many authorization failures from this IP, try again later."},
+		RuleRelay:          {550, "5.1.0", "{id} relay rejected"},
+		RuleQuota:          {450, "4.7.1", "{id} sending limit reached, try again later"},
+		RuleDefer:          {451, "4.3.0", "{id} temporary lookup failure, try again later"},
+	}
+}
+
+// Render fills in the text of one rule. sender is as the client wrote it.
+func (rs Replies) Render(rule Rule, id, sender string, client netip.Addr) Reply {
+	t := rs[rule]
+	ip := "unknown"
+	if client.IsValid() {
+		ip = client.String()
+	}
+	// One pass, so that a sender that contains "{ip}" stays what it is.
+	text := strings.NewReplacer("{id}", id, "{sender}", PrintableSender(sender), "{ip}", ip).Replace(t.Text)
+	return Reply{Code: t.Code, Enhanced: t.Enhanced, Text: text}
+}
+
+// PrintableSender is the sender as a reply may show it: what is not printable
+// UTF-8 becomes "?", and it is cut at MaxSenderBytes, never inside a character.
+func PrintableSender(sender string) string {
+	var b strings.Builder
+	for i := 0; i < len(sender); {
+		r, size := utf8.DecodeRuneInString(sender[i:])
+		if (r == utf8.RuneError && size == 1) || !unicode.IsPrint(r) {
+			r = '?'
+		}
+		if b.Len()+utf8.RuneLen(r) > MaxSenderBytes {
+			break
+		}
+		b.WriteRune(r)
+		i += size
+	}
+	return b.String()
+}
