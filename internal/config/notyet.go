@@ -1,0 +1,34 @@
+package config
+
+// unavailable is a setting that this version knows but cannot honour.
+type unavailable struct {
+	key, value, remedy string
+}
+
+// notYet lists the settings that later versions bring. Refusing them is the
+// honest answer: a quota that is accepted and not kept would be worse than
+// none. Whoever builds one of them deletes its entry here.
+func notYet(c *Config) []unavailable {
+	var list []unavailable
+	for _, one := range []struct {
+		set bool
+		unavailable
+	}{
+		{c.Directory.Source == SourceSQL, unavailable{"directory.source", `= "sql"`, `use "file"`}},
+		{c.Directory.Source == SourceLDAP, unavailable{"directory.source", `= "ldap"`, `use "file"`}},
+		{c.Directory.Senders != SendersSource{}, unavailable{"directory.senders", "", "list the senders in the accounts file and remove the table"}},
+		{c.Store.Kind == StoreValkey, unavailable{"store.kind", `= "valkey"`, `use "embedded"`}},
+		{c.Listen.SASL.Addr != "", unavailable{"listen.sasl", "", "leave it empty and use listen.auth"}},
+		{len(c.Maillog.Files) > 0, unavailable{"maillog.files", "", "leave it empty and use listen.auth"}},
+		{c.Quota.MessagesPerHour > 0, unavailable{"quota.messages_per_hour", "", "use 0"}},
+		{c.Quota.RecipientsPerHour > 0, unavailable{"quota.recipients_per_hour", "", "use 0"}},
+		{c.LoginFailures.Limit > 0, unavailable{"login_failures.limit", "", "use 0"}},
+		{c.Sender.HeaderFrom == HeaderEnforce, unavailable{"sender.header_from", `= "enforce"`, `use "observe"`}},
+		{c.AuthFailures.SamePassword == SameOnce, unavailable{"auth_failures.same_password", `= "once"`, `use "count"`}},
+	} {
+		if one.set {
+			list = append(list, one.unavailable)
+		}
+	}
+	return list
+}

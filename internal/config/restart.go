@@ -1,0 +1,29 @@
+package config
+
+import "reflect"
+
+// RestartNeeded lists the keys that differ and take effect at the next start
+// only: sockets and the store are opened once.
+func RestartNeeded(old, now *Config) []string {
+	keys := differing("listen", reflect.ValueOf(old.Listen), reflect.ValueOf(now.Listen))
+	return append(keys, differing("store", reflect.ValueOf(old.Store), reflect.ValueOf(now.Store))...)
+}
+
+// differing compares two tables key by key.
+func differing(table string, a, b reflect.Value) []string {
+	var keys []string
+	for i := range a.NumField() {
+		key := table + "." + a.Type().Field(i).Tag.Get("toml")
+		// A listen.Address is a struct, too, but one value of one key.
+		if _, one := a.Field(i).Interface().(interface{ String() string }); !one && a.Field(i).Kind() == reflect.Struct {
+			keys = append(keys, differing(key, a.Field(i), b.Field(i))...)
+			continue
+		}
+		// An empty list and none at all are the same.
+		bothEmpty := a.Field(i).Kind() == reflect.Slice && a.Field(i).Len()+b.Field(i).Len() == 0
+		if !bothEmpty && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
