@@ -1,0 +1,44 @@
+package store
+
+// Schema is the store's layout, one step per version; a step that was released
+// is never changed again.
+//
+// Both large tables have a time-ordered id as their only key: that is what lets
+// the writer keep up with a flood (FACTS.md 5.2).
+var Schema = []string{`
+create table synced(one integer primary key check (one = 1), at integer not null);
+
+create table decisions(
+	id       blob primary key,
+	rule     text not null,
+	client   text not null,
+	login    text not null,
+	sender   text not null,
+	observed integer not null,
+	count    integer not null,
+	last     integer not null,
+	entry    blob not null
+) without rowid;
+
+create table failures(
+	id       blob primary key,
+	prefix   text not null,
+	client   text not null,
+	time     integer not null,
+	login    text not null,
+	service  text not null,
+	password text not null,
+	counted  integer not null
+) without rowid;
+
+create table cleared(prefix text primary key, id blob not null) without rowid;
+
+create table blocks(prefix text primary key, id text not null, since integer not null) without rowid;
+
+create table grants(
+	client text not null,
+	login  text not null,
+	last   integer not null,
+	primary key (client, login)
+) without rowid;
+`}

@@ -1,0 +1,286 @@
+// Package store keeps one SQLite file (modernc.org/sqlite, no cgo) for the
+// ledger and the journal: one writer that commits in groups, and readers of
+// their own.
+//
+// A write is answered after its commit, so a killed process loses nothing that
+// was answered (the WAL is in the page cache). Once a second a commit is also
+// synced, so a power failure costs at most the last second (SPEC.md section 8).
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	_ "modernc.org/sqlite" // the database/sql driver
+)
+
+const (
+	// queueLength bounds the writes that wait for the writer; beyond it callers wait.
+	queueLength = 4096
+	// groupSize bounds one commit, and so how long its callers wait for the others.
+	groupSize = 1024
+	// syncEvery is the longest time that an answered write is not on disk.
+	syncEvery = time.Second
+)
+
+// ErrClosed is returned for writes after Close.
+var ErrClosed = errors.New("the store is closed: the daemon is stopping")
+
+// Tx is what a write may do. It is valid only inside the function that got it.
+type Tx interface {
+	// Exec runs one statement; its text is the key of a prepared statement.
+	Exec(query string, args ...any) (sql.Result, error)
+}
+
+// DB is an open store.
+type DB struct {
+	path   string
+	lock   *os.File
+	writer *sql.DB
+	reader *sql.DB
+	queue  chan write
+	quit   chan struct{}
+	ended  chan struct{}
+	once   sync.Once
+	fault  atomic.Pointer[fault]
+
+	// Measure, if set before the first write, is told how long each write took to
+	// be committed.
+	Measure func(time.Duration)
+
+	// Damaged is where a file was moved that could not be used, or empty.
+	Damaged string
+}
+
+type fault struct {
+	err   error
+	since time.Time
+}
+
+type write struct {
+	do   func(Tx) error
+	done chan error
+}
+
+// Open opens or makes the file and locks it against a second daemon. A file
+// that is no usable database is moved aside (see DB.Damaged), for mail must go
+// on; nothing is ever deleted.
+func Open(path string, schema []string, now time.Time) (*DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, fmt.Errorf("making the store's directory: %w: make it, or change store.path", err)
+	}
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{
+		path: path, lock: lock,
+		queue: make(chan write, queueLength), quit: make(chan struct{}), ended: make(chan struct{}),
+	}
+	err = db.open(schema)
+	if damaged(err) {
+		db.Damaged = fmt.Sprintf("%s.damaged-%s", path, now.UTC().Format("20060102T150405Z"))
+		if err = moveAside(path, db.Damaged); err == nil {
+			err = db.open(schema)
+		}
+	}
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("opening the store %s: %w: check that the directory can be written, or change store.path", path, err)
+	}
+	conn, err := db.writer.Conn(context.Background())
+	if err != nil {
+		db.closeFiles()
+		return nil, fmt.Errorf("opening the store %s: %w", path, err)
+	}
+	go db.write(conn)
+	return db, nil
+}
+
+// lockFile keeps a second daemon off the file: two writers' memories would
+// disagree about who is blocked.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store's lock file: %w: check the directory's owner, or change store.path", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another portreeve uses this store (%s is locked): stop it first, or give this one another store.path", path)
+	}
+	return f, nil
+}
+
+var errDamaged = errors.New("the file is not a database of ours")
+
+func damaged(err error) bool {
+	if errors.Is(err, errDamaged) {
+		return true
+	}
+	var coded interface{ Code() int }
+	// SQLITE_CORRUPT and SQLITE_NOTADB, without their extended bits.
+	return errors.As(err, &coded) && (coded.Code()&0xff == 11 || coded.Code()&0xff == 26)
+}
+
+func moveAside(path, to string) error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Rename(path+suffix, to+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("moving the damaged store aside: %w", err)
+		}
+	}
+	return nil
+}
+
+var magic = []byte("SQLite format 3\x00")
+
+// checkHead looks at the file's first bytes itself: SQLite takes an empty file
+// for a new database without a word (FACTS.md 5.4).
+func checkHead(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, len(magic))
+	switch _, err := io.ReadFull(f, head); {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), err == nil && !bytes.Equal(head, magic):
+		return errDamaged
+	default:
+		return err
+	}
+}
+
+func (db *DB) open(schema []string) (err error) {
+	if err := checkHead(db.path); err != nil {
+		return err
+	}
+	dsn := func(query string) string {
+		return "file:" + (&url.URL{Path: db.path}).EscapedPath() + "?_pragma=busy_timeout(5000)&_pragma=synchronous(normal)" + query
+	}
+	if db.writer, err = sql.Open("sqlite", dsn("&_pragma=journal_mode(wal)&_pragma=journal_size_limit(67108864)")); err != nil {
+		return err
+	}
+	db.writer.SetMaxOpenConns(1)
+	if db.reader, err = sql.Open("sqlite", dsn("&_pragma=query_only(1)")); err != nil {
+		return err
+	}
+	db.reader.SetMaxOpenConns(4)
+	if err = db.migrate(schema); err != nil {
+		return errors.Join(err, db.closeFiles())
+	}
+	return nil
+}
+
+// migrate brings the schema up to date: schema[i] leads from version i to i+1.
+func (db *DB) migrate(schema []string) error {
+	var version int
+	if err := db.writer.QueryRow("pragma user_version").Scan(&version); err != nil {
+		return err
+	}
+	if version > len(schema) {
+		return fmt.Errorf("it was written by a newer portreeve (schema %d, this one knows %d): install that version", version, len(schema))
+	}
+	for v := version; v < len(schema); v++ {
+		tx, err := db.writer.Begin()
+		if err != nil {
+			return err
+		}
+		if _, err = tx.Exec(schema[v]); err == nil {
+			_, err = tx.Exec(fmt.Sprintf("pragma user_version = %d", v+1))
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("bringing the schema to version %d: %w", v+1, err), tx.Rollback())
+		}
+		if err = tx.Commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reader runs queries; it never waits for the writer (WAL).
+func (db *DB) Reader() *sql.DB { return db.reader }
+
+// Path is the file's name.
+func (db *DB) Path() string { return db.path }
+
+// Write runs do inside the next group and returns after the group's commit. do
+// may run more than once, and must not wait for anything. When ctx ends first,
+// the write may still happen.
+func (db *DB) Write(ctx context.Context, do func(Tx) error) error {
+	if db.Measure != nil {
+		defer func(began time.Time) { db.Measure(time.Since(began)) }(time.Now())
+	}
+	w := write{do: do, done: make(chan error, 1)}
+	select {
+	case db.queue <- w:
+	case <-db.quit:
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the store: %w", ctx.Err())
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-db.ended:
+		// The writer may have answered just before it ended.
+		select {
+		case err := <-w.done:
+			return err
+		default:
+			return ErrClosed
+		}
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the store: %w", ctx.Err())
+	}
+}
+
+// Later queues a write that nobody waits for. It is dropped, and false is
+// returned, when the queue is full: only bookkeeping may be written this way.
+func (db *DB) Later(do func(Tx) error) bool {
+	select {
+	case db.queue <- write{do: do}:
+		return true
+	default:
+		return false
+	}
+}
+
+// Healthy returns nil, or why writes fail.
+func (db *DB) Healthy() error {
+	if f := db.fault.Load(); f != nil {
+		return fmt.Errorf("the store has not been writable since %s: %w", f.since.UTC().Format(time.RFC3339), f.err)
+	}
+	return nil
+}
+
+// Close writes what is queued, syncs it and releases the file.
+func (db *DB) Close() error {
+	db.once.Do(func() { close(db.quit) })
+	<-db.ended
+	return errors.Join(db.closeFiles(), db.lock.Close())
+}
+
+func (db *DB) closeFiles() error {
+	var errs []error
+	for _, d := range []*sql.DB{db.reader, db.writer} {
+		if d != nil {
+			errs = append(errs, d.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

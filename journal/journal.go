@@ -1,0 +1,207 @@
+// Package journal records every refusal under the id that the client was told.
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"portreeve/internal/store"
+	"portreeve/rules"
+)
+
+// Entry is one refusal, real or observed, with the facts it was decided from.
+// Its JSON is what the verbs print.
+type Entry struct {
+	ID         string          `json:"id"`
+	Time       time.Time       `json:"time"`
+	Host       string          `json:"host"`
+	Rule       string          `json:"rule"`
+	Reason     string          `json:"reason"`
+	Observed   bool            `json:"observed"`
+	Protocol   string          `json:"protocol"`
+	Stage      string          `json:"stage"`
+	Reply      string          `json:"reply"`
+	Client     string          `json:"client"`
+	Port       uint16          `json:"port"`
+	TLS        bool            `json:"tls"`
+	Helo       string          `json:"helo,omitempty"`
+	Login      string          `json:"login"`
+	Sender     string          `json:"sender"`
+	Recipients []string        `json:"recipients,omitempty"`
+	QueueID    string          `json:"queue_id,omitempty"`
+	Facts      json.RawMessage `json:"facts"`
+	Count      int             `json:"count"` // equal refusals under this id
+	Last       time.Time       `json:"last"`  // the latest of them
+}
+
+// Journal writes and finds entries.
+type Journal struct{ db *store.DB }
+
+// New keeps the journal in an open store.
+func New(db *store.DB) *Journal { return &Journal{db: db} }
+
+const insert = `insert into decisions(id, rule, client, login, sender, observed, count, last, entry)
+	values(?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict(id) do nothing`
+
+// Write records an entry and returns when it is committed: its id may then be
+// told to a client. Writing an id twice changes nothing.
+func (j *Journal) Write(ctx context.Context, e Entry) error {
+	id, err := ParseID(e.ID)
+	if err != nil {
+		return fmt.Errorf("recording %q: %w", e.ID, err)
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("recording %s: %w", e.ID, err)
+	}
+	err = j.db.Write(ctx, func(tx store.Tx) error {
+		_, err := tx.Exec(insert, id[:], e.Rule, e.Client, e.Login, e.Sender,
+			e.Observed, e.Count, e.Last.UnixNano(), body)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("recording %s: %w", e.ID, err)
+	}
+	return nil
+}
+
+const again = `update decisions set count = count + ?, last = max(last, ?), observed = observed and ? where id = ?`
+
+// Again counts further refusals under an id that is recorded already. Nobody
+// waits for it; under a flood counts may be lost, ids never.
+func (j *Journal) Again(id string, times int, last time.Time, observed bool) {
+	key, err := ParseID(id)
+	if err != nil {
+		return
+	}
+	j.db.Later(func(tx store.Tx) error {
+		_, err := tx.Exec(again, times, last.UnixNano(), observed, key[:])
+		return err
+	})
+}
+
+// ErrUnknown is returned for an id that is not in the journal.
+var ErrUnknown = errors.New("no such id in the journal")
+
+const columns = `select id, observed, count, last, entry from decisions `
+
+// Get finds one entry.
+func (j *Journal) Get(ctx context.Context, id string) (Entry, error) {
+	key, err := ParseID(id)
+	if err != nil {
+		return Entry{}, fmt.Errorf("%q: %w", id, err)
+	}
+	e, err := scan(j.db.Reader().QueryRowContext(ctx, columns+"where id = ?", key[:]))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Entry{}, ErrUnknown
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("reading %s from the journal: %w", id, err)
+	}
+	return e, nil
+}
+
+// Query selects entries; a zero field selects everything.
+type Query struct {
+	Login  string
+	Client netip.Prefix
+	Sender string
+	Rule   string
+	Since  time.Time
+	Until  time.Time
+	Limit  int // 0: 1,000
+}
+
+// Find lists entries, newest first.
+func (j *Journal) Find(ctx context.Context, q Query) ([]Entry, error) {
+	if q.Limit <= 0 {
+		q.Limit = 1000
+	}
+	where, args := q.where()
+	rows, err := j.db.Reader().QueryContext(ctx, columns+where+" order by id desc", args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the journal: %w", err)
+	}
+	defer rows.Close()
+	var found []Entry
+	for rows.Next() && len(found) < q.Limit {
+		e, err := scan(rows)
+		if err != nil {
+			return nil, fmt.Errorf("reading the journal: %w", err)
+		}
+		if q.matches(e) {
+			found = append(found, e)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading the journal: %w", err)
+	}
+	return found, nil
+}
+
+// FindShownSender lists refusals by the sender rule whose reply showed this
+// address, newest first. That reply has no id by default.
+func (j *Journal) FindShownSender(ctx context.Context, shown string, since time.Time, limit int) ([]Entry, error) {
+	entries, err := j.Find(ctx, Query{Rule: string(rules.RuleSender), Since: since})
+	if err != nil {
+		return nil, err
+	}
+	var found []Entry
+	for _, e := range entries {
+		if rules.PrintableSender(e.Sender) == shown && len(found) < limit {
+			found = append(found, e)
+		}
+	}
+	return found, nil
+}
+
+// where narrows by what the table has as columns; there is no second index
+// (FACTS.md 5.2), so it is a scan of the time range.
+func (q Query) where() (string, []any) {
+	from, to := After(q.Since), ID{}
+	where, args := "where id >= ?", []any{from[:]}
+	if !q.Until.IsZero() {
+		to = After(q.Until)
+		where, args = where+" and id < ?", append(args, to[:])
+	}
+	for _, c := range []struct{ column, value string }{
+		{"rule", q.Rule}, {"login", q.Login}, {"sender", q.Sender},
+	} {
+		if c.value != "" {
+			where, args = where+" and "+c.column+" = ? collate nocase", append(args, c.value)
+		}
+	}
+	return where, args
+}
+
+func (q Query) matches(e Entry) bool {
+	if !q.Client.IsValid() {
+		return true
+	}
+	client, err := netip.ParseAddr(e.Client)
+	return err == nil && q.Client.Contains(client)
+}
+
+// scan reads an entry, with what has changed since it was written.
+func scan(row interface{ Scan(...any) error }) (Entry, error) {
+	var (
+		e        Entry
+		id, body []byte
+		last     int64
+		count    int
+		observed bool
+	)
+	if err := row.Scan(&id, &observed, &count, &last, &body); err != nil {
+		return Entry{}, err
+	}
+	if err := json.Unmarshal(body, &e); err != nil {
+		return Entry{}, fmt.Errorf("an entry is not readable: %w", err)
+	}
+	e.Observed, e.Count, e.Last = observed, count, time.Unix(0, last).UTC()
+	return e, nil
+}

@@ -1,0 +1,172 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"portreeve/internal/store"
+	"portreeve/journal"
+	"portreeve/rules"
+)
+
+// Embedded is the ledger of one host: memory, backed by the SQLite file.
+type Embedded struct {
+	*memory
+	db  *store.DB
+	ids *journal.IDs
+}
+
+var _ Ledger = (*Embedded)(nil)
+
+// OpenEmbedded reads back what the file remembers. maxClients bounds each table.
+func OpenEmbedded(ctx context.Context, db *store.DB, ids *journal.IDs, maxClients int, now time.Time, w Window, validity time.Duration) (*Embedded, error) {
+	m, err := newMemory(maxClients)
+	if err != nil {
+		return nil, fmt.Errorf("making the ledger's tables: %w: raise store.max_clients", err)
+	}
+	e := &Embedded{memory: m, db: db, ids: ids}
+	if err := e.load(ctx, now, w, validity); err != nil {
+		return nil, fmt.Errorf("reading the ledger: %w", err)
+	}
+	return e, nil
+}
+
+const insertFailure = `insert into failures(id, prefix, client, time, login, service, password, counted)
+	values(?, ?, ?, ?, ?, ?, ?, ?) on conflict(id) do nothing`
+
+// AddFailure implements Ledger.
+func (e *Embedded) AddFailure(ctx context.Context, prefix netip.Prefix, f rules.Failure, w Window) (rules.Tally, error) {
+	e.mu.Lock()
+	tally := e.addFailure(prefix, f, w)
+	id := e.ids.Next(f.Time) // under the lock: Unblock overrules by the order of ids
+	e.mu.Unlock()
+	err := e.db.Write(ctx, func(tx store.Tx) error {
+		_, err := tx.Exec(insertFailure, id[:], prefix.String(), f.Client.String(), f.Time.UnixNano(),
+			f.Shown, f.Protocol, f.Password, f.Counted)
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("remembering a failed login: %w", err)
+	}
+	return tally, err
+}
+
+// Tally implements Ledger.
+func (e *Embedded) Tally(prefix netip.Prefix, now time.Time, w Window) rules.Tally {
+	return e.tally(prefix, now, w)
+}
+
+// Failures implements Ledger.
+func (e *Embedded) Failures(prefix netip.Prefix, client netip.Addr, since time.Time) []rules.Failure {
+	return e.failures(prefix, client, since)
+}
+
+const insertBlock = `insert into blocks(prefix, id, since) values(?, ?, ?)
+	on conflict(prefix) do update set id = excluded.id, since = excluded.since`
+
+// BeginBlock implements Ledger.
+func (e *Embedded) BeginBlock(ctx context.Context, prefix netip.Prefix, id string, now time.Time, w Window) (string, error) {
+	inForce := e.beginBlock(prefix, id, now, w)
+	if inForce != id {
+		return inForce, nil
+	}
+	err := e.db.Write(ctx, func(tx store.Tx) error {
+		_, err := tx.Exec(insertBlock, prefix.String(), id, now.UnixNano())
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("remembering a block: %w", err)
+	}
+	return inForce, err
+}
+
+// Blocks implements Ledger.
+func (e *Embedded) Blocks(now time.Time, w Window) []Block { return e.blocks(now, w) }
+
+// Blocked implements Ledger.
+func (e *Embedded) Blocked(now time.Time, w Window) int { return e.countBlocked(now, w) }
+
+const insertCleared = `insert into cleared(prefix, id) values(?, ?)
+	on conflict(prefix) do update set id = excluded.id`
+
+// Unblock implements Ledger.
+func (e *Embedded) Unblock(ctx context.Context, client netip.Addr, now time.Time, w Window) ([]Block, error) {
+	e.mu.Lock()
+	cleared, lifted := e.unblock(client, now, w)
+	// The failures' only key is their id, so they are not deleted here but
+	// overruled by an id that is later; Prune deletes both.
+	id := e.ids.Next(now)
+	e.mu.Unlock()
+	if len(cleared) == 0 {
+		return nil, nil
+	}
+	err := e.db.Write(ctx, func(tx store.Tx) error {
+		for _, p := range cleared {
+			if _, err := tx.Exec(insertCleared, p.String(), id[:]); err != nil {
+				return err
+			}
+			if _, err := tx.Exec("delete from blocks where prefix = ?", p.String()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		err = fmt.Errorf("lifting a block: %w: it is lifted until the daemon restarts", err)
+	}
+	return lifted, err
+}
+
+const insertGrant = `insert into grants(client, login, last) values(?, ?, ?)
+	on conflict(client, login) do update set last = max(last, excluded.last)`
+
+// AddGrant implements Ledger.
+func (e *Embedded) AddGrant(ctx context.Context, client netip.Addr, g rules.Grant) error {
+	e.addGrant(client, g)
+	err := e.db.Write(ctx, func(tx store.Tx) error {
+		_, err := tx.Exec(insertGrant, client.String(), g.Login, g.Last.UnixNano())
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("remembering a POP login: %w", err)
+	}
+	return err
+}
+
+// Grants implements Ledger.
+func (e *Embedded) Grants(client netip.Addr, now time.Time, validity time.Duration) []rules.Grant {
+	return e.validGrants(client, now, validity)
+}
+
+// Healthy implements Ledger.
+func (e *Embedded) Healthy() error { return e.db.Healthy() }
+
+// Prune implements Ledger.
+func (e *Embedded) Prune(ctx context.Context, now time.Time, w Window, validity time.Duration) error {
+	e.prune(now, w, validity)
+	old := journal.After(now.Add(-retention(w)))
+	err := e.db.Write(ctx, func(tx store.Tx) error {
+		if _, err := tx.Exec("delete from failures where id < ?", old[:]); err != nil {
+			return err
+		}
+		if _, err := tx.Exec("delete from cleared where id < ?", old[:]); err != nil {
+			return err
+		}
+		// A block lasts no longer than its failures, which are younger than the window.
+		if _, err := tx.Exec(`delete from blocks where since < ? and prefix not in
+			(select prefix from failures)`, old.Time().UnixNano()); err != nil {
+			return err
+		}
+		_, err := tx.Exec("delete from grants where last < ?", now.Add(-validity).UnixNano())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("pruning the ledger: %w", err)
+	}
+	return nil
+}
+
+// retention is how long a failure can matter.
+func retention(w Window) time.Duration { return max(w.Length, rules.HintWindow) }

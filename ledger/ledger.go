@@ -1,0 +1,64 @@
+// Package ledger remembers failed logins, blocks and POP logins.
+//
+// Answers come from memory, at once; what must last is written before the call
+// that tells of it returns. A write that fails is an error for the caller to
+// report, but memory holds it all the same: the rules go on.
+package ledger
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"portreeve/rules"
+)
+
+// Window is how failures are counted: more than Limit within Length block.
+type Window struct {
+	Limit  int
+	Length time.Duration
+}
+
+// Block is a client prefix above the limit.
+type Block struct {
+	Prefix   netip.Prefix
+	ID       string // journal entry; empty while nobody was told of it
+	Since    time.Time
+	Until    time.Time
+	Count    int
+	Failures []rules.Failure // that led to it, oldest first
+}
+
+// Ledger is what the gate needs of a memory. Implementations share the
+// conformance suite ledgertest. All methods may be called concurrently.
+type Ledger interface {
+	// AddFailure remembers a failed login against the prefix. The tally counts it
+	// already; so does every other call that begins after this one has.
+	AddFailure(ctx context.Context, prefix netip.Prefix, f rules.Failure, w Window) (rules.Tally, error)
+	// Tally counts the failures of the prefix within the window before now.
+	Tally(prefix netip.Prefix, now time.Time, w Window) rules.Tally
+	// Failures lists those of the prefix that are not before since, newest first: of
+	// one address, or of all its addresses when client is the zero Addr.
+	Failures(prefix netip.Prefix, client netip.Addr, since time.Time) []rules.Failure
+	// BeginBlock gives the prefix's present block its id and begin. A block that has
+	// one already keeps it; the id in force is returned.
+	BeginBlock(ctx context.Context, prefix netip.Prefix, id string, now time.Time, w Window) (string, error)
+	// Blocks lists the blocks in force, the latest first.
+	Blocks(now time.Time, w Window) []Block
+	// Blocked is how many there are.
+	Blocked(now time.Time, w Window) int
+	// Unblock forgets the failures of every prefix that contains the address and
+	// returns the blocks that this lifted.
+	Unblock(ctx context.Context, client netip.Addr, now time.Time, w Window) ([]Block, error)
+
+	// AddGrant remembers a POP login of the account from the address.
+	AddGrant(ctx context.Context, client netip.Addr, g rules.Grant) error
+	// Grants lists the logins from the address that are younger than validity,
+	// the latest first.
+	Grants(client netip.Addr, now time.Time, validity time.Duration) []rules.Grant
+
+	// Prune drops what is too old to matter to anyone.
+	Prune(ctx context.Context, now time.Time, w Window, validity time.Duration) error
+	// Healthy returns nil, or why the memory cannot be written.
+	Healthy() error
+}

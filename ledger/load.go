@@ -1,0 +1,105 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"portreeve/journal"
+	"portreeve/rules"
+)
+
+// load fills the memory from the file, oldest first.
+func (e *Embedded) load(ctx context.Context, now time.Time, w Window, validity time.Duration) error {
+	from := journal.After(now.Add(-retention(w)))
+	// A failure that was cleared by an unblock is history. Ids of failures and
+	// clearings come from one sequence, so their order is certain.
+	err := e.each(ctx, `select f.prefix, f.client, f.time, f.login, f.service, f.password, f.counted, f.id
+		from failures f left join cleared c on c.prefix = f.prefix
+		where f.id >= ? and (c.id is null or f.id > c.id) order by f.id`, []any{from[:]}, func(rows *sql.Rows) error {
+		return e.loadFailure(rows, w)
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.each(ctx, "select prefix, id, since from blocks", nil, func(rows *sql.Rows) error {
+		return e.loadBlock(rows, now, w)
+	}); err != nil {
+		return err
+	}
+	return e.each(ctx, "select client, login, last from grants where last > ? order by last",
+		[]any{now.Add(-validity).UnixNano()}, e.loadGrant)
+}
+
+func (e *Embedded) each(ctx context.Context, query string, args []any, use func(*sql.Rows) error) error {
+	rows, err := e.db.Reader().QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := use(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (e *Embedded) loadFailure(rows *sql.Rows, w Window) error {
+	var (
+		f              rules.Failure
+		prefix, client string
+		at             int64
+		id             []byte
+	)
+	if err := rows.Scan(&prefix, &client, &at, &f.Shown, &f.Protocol, &f.Password, &f.Counted, &id); err != nil {
+		return err
+	}
+	p, err := netip.ParsePrefix(prefix)
+	if err != nil {
+		return fmt.Errorf("a remembered failure: %w", err)
+	}
+	if f.Client, err = netip.ParseAddr(client); err != nil {
+		return fmt.Errorf("a remembered failure: %w", err)
+	}
+	// Only the shown form was kept; of a login without @ that is no address either.
+	f.Time, f.Login = time.Unix(0, at), f.Shown
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.addFailure(p, f, w)
+	return nil
+}
+
+func (e *Embedded) loadBlock(rows *sql.Rows, now time.Time, w Window) error {
+	var (
+		prefix, id string
+		since      int64
+	)
+	if err := rows.Scan(&prefix, &id, &since); err != nil {
+		return err
+	}
+	p, err := netip.ParsePrefix(prefix)
+	if err != nil {
+		return fmt.Errorf("a remembered block: %w", err)
+	}
+	e.restoreBlock(p, id, time.Unix(0, since), now, w)
+	return nil
+}
+
+func (e *Embedded) loadGrant(rows *sql.Rows) error {
+	var (
+		client, login string
+		last          int64
+	)
+	if err := rows.Scan(&client, &login, &last); err != nil {
+		return err
+	}
+	addr, err := netip.ParseAddr(client)
+	if err != nil {
+		return fmt.Errorf("a remembered POP login: %w", err)
+	}
+	e.addGrant(addr, rules.Grant{Login: login, Last: time.Unix(0, last)})
+	return nil
+}
