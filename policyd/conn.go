@@ -1,0 +1,189 @@
+package policyd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"portreeve/internal/listen"
+	"portreeve/rules"
+)
+
+// The read buffer: what it begins with (Postfix's requests have 600 to 900
+// bytes), and how large it may stay when it is empty.
+const (
+	firstBuffer = 4 << 10
+	keptBuffer  = 16 << 10
+	fullOutput  = 4 << 10 // answers are written at the latest then
+)
+
+// conn is one connection. Its buffers and its request serve every request in
+// turn, so that a request costs no memory but the strings that it names.
+type conn struct {
+	*Server
+	c     net.Conn
+	pace  *listen.Pace
+	now   func() time.Time
+	log   *slog.Logger
+	write time.Duration
+
+	in         []byte
+	begin, end int  // in[begin:end] has been read and not yet answered
+	scanned    int  // in[begin:scanned] contains no empty line
+	begun      bool // the deadline of the request's end is set
+
+	out        []byte // answers that have not been written
+	attributes attributes
+	request    rules.Request
+}
+
+// serve answers until the connection ends. Answers to what came before a
+// malformed request are written before the connection is closed.
+func (c *conn) serve(ctx context.Context) {
+	var err error
+	for err == nil {
+		var n int
+		n, err = c.whole()
+		switch {
+		case err != nil:
+		case n > 0:
+			err = c.answer(ctx, n)
+		default:
+			if err = c.flush(); err == nil {
+				err = c.fill()
+			}
+		}
+	}
+	var bad malformed
+	if errors.As(err, &bad) {
+		err = c.flush()
+		c.log.Warn("malformed policy request, connection closed", "protocol", rules.ProtocolPolicy, "error", bad.why)
+		if c.Meter != nil {
+			c.Meter.ProtocolError(rules.ProtocolPolicy)
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.log.Debug("policy connection ended", "protocol", rules.ProtocolPolicy, "error", err)
+	}
+}
+
+// malformed is a request that gets no answer.
+type malformed struct{ why error }
+
+func (m malformed) Error() string { return "malformed request: " + m.why.Error() }
+
+// whole is the length of the request at the front of the buffer, its empty line
+// included, or 0 if it is not all there.
+func (c *conn) whole() (int, error) {
+	n := 0
+	if c.begin < c.end && c.in[c.begin] == '\n' {
+		n = 1 // an empty request
+	} else if at := bytes.Index(c.in[c.scanned:c.end], []byte("\n\n")); at >= 0 {
+		n = c.scanned + at + 2 - c.begin
+	} else {
+		// The last byte may be the first half of an empty line.
+		c.scanned = max(c.begin, c.end-1)
+	}
+	if n > MaxRequest || (n == 0 && c.end-c.begin >= MaxRequest) {
+		return 0, malformed{errTooLong}
+	}
+	return n, nil
+}
+
+// answer decides the request of n bytes at the front.
+func (c *conn) answer(ctx context.Context, n int) error {
+	if err := c.attributes.parse(c.in[c.begin : c.begin+n-1]); err != nil {
+		return malformed{err}
+	}
+	decision := rules.Decision{Action: rules.Pass}
+	if stage, ok := c.attributes.stage(); ok {
+		c.attributes.fill(&c.request, stage)
+		c.request.Time = c.now()
+		decision = c.Gate.Decide(ctx, &c.request)
+	}
+	c.out = appendAnswer(c.out, &decision)
+	c.begin += n
+	c.scanned = c.begin
+	c.begun = false
+	if len(c.out) >= fullOutput {
+		return c.flush()
+	}
+	return nil
+}
+
+// flush writes the answers, several in one write where requests came together.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	if err := c.c.SetWriteDeadline(time.Now().Add(c.write)); err != nil {
+		return fmt.Errorf("answer: %w", err)
+	}
+	_, err := c.c.Write(c.out)
+	c.out = c.out[:0]
+	if err != nil {
+		return fmt.Errorf("answer: %w", err)
+	}
+	return nil
+}
+
+// fill reads more. It fails with io.EOF when the peer is done, and with
+// listen.ErrDraining when we are.
+func (c *conn) fill() error {
+	if err := c.setDeadline(); err != nil {
+		return err
+	}
+	c.makeRoom()
+	n, err := c.c.Read(c.in[c.end:])
+	c.end += n
+	if n > 0 || err == nil {
+		return nil // an error will come again
+	}
+	pending := c.begin < c.end
+	switch {
+	case pending && errors.Is(err, os.ErrDeadlineExceeded):
+		return malformed{errSlow}
+	case pending && errors.Is(err, net.ErrClosed):
+		return err // by the end of the drain
+	case pending:
+		return malformed{errCutShort}
+	case c.pace.Draining():
+		return listen.ErrDraining
+	default:
+		return err
+	}
+}
+
+func (c *conn) setDeadline() error {
+	if c.begin == c.end {
+		return c.pace.Wait(false)
+	}
+	if !c.begun {
+		c.begun = true
+		c.pace.Begin()
+	}
+	return nil
+}
+
+// makeRoom makes space for the next read: a request that grows is moved to the
+// front, then into a larger buffer, as its bytes arrive and never before.
+func (c *conn) makeRoom() {
+	pending := c.in[c.begin:c.end]
+	switch {
+	case len(pending) == 0 && (c.in == nil || len(c.in) > keptBuffer):
+		c.in = make([]byte, firstBuffer)
+	case len(pending) == len(c.in):
+		c.in = make([]byte, min(2*len(c.in), MaxRequest))
+	case len(pending) > 0 && c.end < len(c.in):
+		return
+	}
+	c.scanned -= c.begin
+	c.begin, c.end = 0, copy(c.in, pending)
+	c.scanned = max(c.scanned, 0)
+}

@@ -1,0 +1,68 @@
+package policyd
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"portreeve/internal/listen"
+	"portreeve/rules"
+)
+
+// Gate decides. The request is the front's: it is used again when Decide has
+// returned, so what outlives the call must be copied (its strings may be kept).
+type Gate interface {
+	Decide(ctx context.Context, r *rules.Request) rules.Decision
+}
+
+// Meter counts malformed requests.
+type Meter interface {
+	ProtocolError(p rules.Protocol)
+}
+
+// The times of SPEC.md section 10.
+const (
+	DefaultIdle  = time.Hour
+	DefaultBusy  = 10 * time.Second
+	DefaultWrite = 10 * time.Second
+)
+
+// Server answers Postfix's policy requests.
+type Server struct {
+	Gate  Gate
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: no log
+	Meter Meter            // nil: none
+
+	Idle  time.Duration // how long a connection may be silent between requests; 0: DefaultIdle
+	Busy  time.Duration // from a request's first byte to its last; 0: DefaultBusy
+	Write time.Duration // for an answer; 0: DefaultWrite
+}
+
+// Handle serves one connection, for listen.Server. It returns when the peer is
+// done, when the peer sends something malformed, and, at the end of ctx, when
+// no request has begun: one that has begun is still answered.
+func (s *Server) Handle(ctx context.Context, c net.Conn) {
+	pace := listen.NewPace(ctx, c, or(s.Idle, DefaultIdle), or(s.Busy, DefaultBusy))
+	defer pace.Stop()
+	conn := &conn{
+		Server: s, c: c, pace: pace, now: s.Now, log: s.Log, write: or(s.Write, DefaultWrite),
+	}
+	if conn.now == nil {
+		conn.now = time.Now
+	}
+	if conn.log == nil {
+		conn.log = slog.New(slog.DiscardHandler)
+	}
+	// A request that has begun is decided in full, whatever the daemon is
+	// about to do.
+	conn.serve(context.WithoutCancel(ctx))
+}
+
+func or(d, otherwise time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return otherwise
+}

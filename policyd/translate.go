@@ -1,0 +1,115 @@
+package policyd
+
+import (
+	"net/netip"
+	"strconv"
+
+	"portreeve/rules"
+)
+
+// stage tells at which stage of the rules the request stands; false if there is
+// nothing to ask there.
+//
+// Quotas in the policy-only recipe (SPEC.md section 3, rule 9) belong here:
+// END-OF-MESSAGE, once per instance.
+func (a *attributes) stage() (rules.Stage, bool) {
+	// smtpd_relay_restrictions, where OK means the right to relay (FACTS.md 1.8).
+	if string(a.values[attrPolicyContext]) == "relay" {
+		return rules.StageRelay, true
+	}
+	switch string(a.values[attrProtocolState]) {
+	case "CONNECT", "HELO", "EHLO":
+		return rules.StageHelo, true
+	case "MAIL", "DATA":
+		return rules.StageMail, true
+	case "RCPT":
+		return rules.StageEnvelope, true
+	default:
+		return 0, false
+	}
+}
+
+// fill translates the request into r. Its strings are copies.
+func (a *attributes) fill(r *rules.Request, stage rules.Stage) {
+	*r = rules.Request{
+		Stage:     stage,
+		Protocol:  rules.ProtocolPolicy,
+		Client:    address(a.values[attrClientAddress]),
+		Port:      port(a.values[attrServerPort]),
+		TLS:       len(a.values[attrEncryptionProtocol]) > 0,
+		Helo:      string(a.values[attrHeloName]),
+		Login:     string(a.values[attrSASLUsername]),
+		Sender:    string(a.values[attrSender]),
+		Recipient: string(a.values[attrRecipient]),
+		QueueID:   string(a.values[attrQueueID]),
+		Instance:  string(a.values[attrInstance]),
+	}
+}
+
+// address is the zero Addr for "unknown" (FACTS.md 1.6) and whatever else is no
+// address.
+func address(text []byte) netip.Addr {
+	if a, ok := dotted(text); ok {
+		return a
+	}
+	a, err := netip.ParseAddr(string(text))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Unmap().WithZone("")
+}
+
+// dotted reads an IPv4 address without the copy of it that netip.ParseAddr
+// needs for its errors.
+func dotted(text []byte) (netip.Addr, bool) {
+	var octets [4]byte
+	n, value, digits := 0, 0, 0
+	for _, c := range text {
+		switch {
+		case c >= '0' && c <= '9' && digits < 3 && (digits == 0 || value > 0):
+			value, digits = 10*value+int(c-'0'), digits+1
+			if value > 255 {
+				return netip.Addr{}, false
+			}
+		case c == '.' && digits > 0 && n < 3:
+			octets[n] = byte(value)
+			n, value, digits = n+1, 0, 0
+		default:
+			return netip.Addr{}, false
+		}
+	}
+	octets[3] = byte(value)
+	return netip.AddrFrom4(octets), n == 3 && digits > 0
+}
+
+func port(text []byte) uint16 {
+	n, err := strconv.ParseUint(string(text), 10, 16)
+	if err != nil {
+		return 0 // not told: the rules take it for a submission port
+	}
+	return uint16(n)
+}
+
+// appendAnswer adds the action for a decision to out. DUNNO lets Postfix's
+// further restrictions speak; OK gives the right to relay where relaying was
+// asked about.
+func appendAnswer(out []byte, d *rules.Decision) []byte {
+	out = append(out, "action="...)
+	switch d.Action {
+	case rules.Refuse:
+		reply := d.Reply.String()
+		for i := range len(reply) {
+			// A line end would be a second attribute.
+			if c := reply[i]; c < ' ' || c == 0x7f {
+				out = append(out, '?')
+			} else {
+				out = append(out, c)
+			}
+		}
+	case rules.Permit:
+		out = append(out, "OK"...)
+	default:
+		out = append(out, "DUNNO"...)
+	}
+	return append(out, "\n\n"...)
+}
