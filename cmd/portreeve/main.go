@@ -1,0 +1,107 @@
+// Command portreeve guards the submission ports of a Postfix; see README.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Set by the linker (see Makefile).
+var (
+	version = "development"
+	commit  = "unknown"
+)
+
+// Exit statuses (SPEC.md section 5).
+const (
+	exitFinding = 1 // a finding or a refusal
+	exitFailure = 2 // a usage or operational error
+)
+
+// errFinding ends a verb that has said what it found.
+var errFinding = errors.New("finding")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit status.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errFinding):
+		return exitFinding
+	}
+	fmt.Fprintln(errOut, "portreeve:", err)
+	return exitFailure
+}
+
+// globals are the flags of every verb.
+type globals struct {
+	config string
+	json   bool
+}
+
+const defaultConfig = "/etc/portreeve/portreeve.toml"
+
+func newRoot() *cobra.Command {
+	g := &globals{}
+	root := &cobra.Command{
+		Use:   "portreeve VERB",
+		Short: "Guards the submission ports of an existing Postfix",
+		Long: `portreeve decides who may send as whom on the submission ports of an existing
+Postfix, counts failed logins per client address, refuses relaying, lets SMTP
+after POP clients in, and says why in a reply that a help desk can look up.
+
+Exit status: 0 done, 1 a finding or a refusal, 2 a usage or operational error.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("there is no verb %q: run `portreeve --help` for the list", args[0])
+			}
+			return errors.New("a verb is missing: run `portreeve --help` for the list")
+		},
+	}
+	root.PersistentFlags().StringVar(&g.config, "config", defaultConfig, "configuration `file`")
+	root.PersistentFlags().BoolVar(&g.json, "json", false, "print data as JSON")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: run `%s --help`", err, cmd.CommandPath())
+	})
+	root.AddCommand(serveCmd(g), checkCmd(g), testCmd(g), explainCmd(g), blocksCmd(g), unblockCmd(g),
+		statusCmd(g), reloadCmd(g), versionCmd(g))
+	for _, c := range root.Commands() {
+		c.Args = usage(c.Args)
+	}
+	return root
+}
+
+// usage gives every complaint about arguments its remedy.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if check == nil {
+			return nil
+		}
+		if err := check(cmd, args); err != nil {
+			return fmt.Errorf("%w: run `%s --help`", err, cmd.CommandPath())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	portreeve "portreeve/internal/daemon"
+)
+
+func serveCmd(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon",
+		Long: `Run the daemon in the foreground until SIGTERM, then finish what has begun and
+stop, within 30 seconds. SIGHUP reads configuration and directory again.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if g.json {
+				return errors.New("serve prints no data: set log.format = \"json\" for a log in JSON")
+			}
+			hup := make(chan os.Signal, 1)
+			signal.Notify(hup, syscall.SIGHUP)
+			defer signal.Stop(hup)
+			return portreeve.Run(cmd.Context(), portreeve.Options{
+				ConfigPath: g.config, Version: version, Reload: hup, Reloading: tellReload,
+			}, func() { tellSystemd(cmd, daemon.SdNotifyReady) })
+		},
+	}
+}
+
+// tellSystemd notifies the service manager, if one started us.
+func tellSystemd(cmd *cobra.Command, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "portreeve: telling systemd:", err)
+	}
+}
+
+func tellReload(done bool) {
+	state := daemon.SdNotifyReloading
+	if done {
+		state = daemon.SdNotifyReady
+	}
+	// Outside systemd there is nobody to tell, and that is no error.
+	_, _ = daemon.SdNotify(false, state)
+}
+
+func versionCmd(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print version, commit and Go",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if g.json {
+				return printJSON(cmd.OutOrStdout(), map[string]string{"version": version, "commit": commit, "go": runtime.Version()})
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "portreeve %s, commit %s, %s\n", version, commit, runtime.Version())
+			return err
+		},
+	}
+}

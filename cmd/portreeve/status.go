@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func statusCmd(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show how the daemon is",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			s, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if g.json {
+				return printJSON(cmd.OutOrStdout(), s)
+			}
+			store := fmt.Sprintf("%s, %s, up", s.Store.Kind, s.Store.Path)
+			if !s.Store.Up {
+				store = fmt.Sprintf("%s, %s, DOWN: %s", s.Store.Kind, s.Store.Path, s.Store.Error)
+			}
+			mode := s.Mode
+			if len(s.Observe) > 0 {
+				mode += ", observing " + strings.Join(s.Observe, ", ")
+			}
+			rows := [][]string{
+				{"version", s.Version},
+				{"host", s.Host},
+				{"up since", fmt.Sprintf("%s (%s)", stamp(s.Since), s.Now.Sub(s.Since).Round(time.Second))},
+				{"mode", mode},
+				{"configuration", fmt.Sprintf("%s, read %s", s.Config, stamp(s.Loaded))},
+				{"store", store},
+				{"blocked clients", fmt.Sprint(s.Blocked)},
+				{"decisions", fmt.Sprintf("%d passed, %d refused, %d observed", s.Counts.Passed, s.Counts.Refused, s.Counts.Observed)},
+				{"login reports", fmt.Sprint(s.Counts.AuthReports)},
+				{"errors", fmt.Sprintf("%d protocol errors, %d failed look-ups, %d not stored", s.Counts.ProtocolErrors, s.Counts.FailedLookups, s.Counts.Unrecorded)},
+			}
+			for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
+				rows = append(rows, []string{"listen." + name, s.Listeners[name]})
+			}
+			for _, w := range s.Warnings {
+				rows = append(rows, []string{"warning", w})
+			}
+			return table(cmd.OutOrStdout(), rows)
+		},
+	}
+}
+
+func reloadCmd(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reload",
+		Short: "Make the daemon read configuration and directory again",
+		Long: `Make the daemon read configuration and directory again. A file with a problem
+changes nothing; all its problems are reported.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			r, err := client.Reload(cmd.Context())
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if g.json {
+				if err := printJSON(out, r); err != nil {
+					return err
+				}
+			} else {
+				for _, p := range r.Problems {
+					fmt.Fprintln(out, p)
+				}
+				if len(r.NeedsRestart) > 0 {
+					fmt.Fprintf(out, "these keys take effect at the next start only: %s\n", strings.Join(r.NeedsRestart, ", "))
+				}
+				if len(r.Problems) == 0 {
+					fmt.Fprintln(out, "reloaded")
+				}
+			}
+			if len(r.Problems) > 0 {
+				return errFinding
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Client asks a running daemon.
+type Client struct {
+	http *http.Client
+}
+
+// NewClient asks over the given listener address.
+func NewClient(network, address string) *Client {
+	var d net.Dialer
+	return &Client{
+		http: &http.Client{
+			Timeout: time.Minute,
+			Transport: &http.Transport{
+				DisableKeepAlives: true,
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return d.DialContext(ctx, network, address)
+				},
+			},
+		},
+	}
+}
+
+// call sends one request and reads its answer.
+func call[Out any](ctx context.Context, c *Client, path string, in any) (out Out, err error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return out, fmt.Errorf("asking the daemon: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://portreeve"+path, bytes.NewReader(body))
+	if err != nil {
+		return out, fmt.Errorf("asking the daemon: %w", err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		var asked *url.Error // its text would name an HTTP address that nobody configured
+		if errors.As(err, &asked) {
+			err = asked.Err
+		}
+		return out, fmt.Errorf("the daemon cannot be reached: %w: start it with `portreeve serve`, or name its configuration with --config", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		var p Problem
+		if err := json.NewDecoder(res.Body).Decode(&p); err != nil || p.Error == "" {
+			return out, fmt.Errorf("the daemon answered %s: see its log", res.Status)
+		}
+		return out, fmt.Errorf("the daemon says: %s", p.Error)
+	}
+	if err := json.NewDecoder(res.Body).Decode(&out); err != nil {
+		return out, fmt.Errorf("reading the daemon's answer: %w: is it of the same version?", err)
+	}
+	return out, nil
+}
+
+// Status asks how the daemon is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, "/v1/status", struct{}{})
+}
+
+// Explain asks for entries.
+func (c *Client) Explain(ctx context.Context, r ExplainRequest) (ExplainAnswer, error) {
+	return call[ExplainAnswer](ctx, c, "/v1/explain", r)
+}
+
+// Blocks asks who is blocked.
+func (c *Client) Blocks(ctx context.Context) ([]Block, error) {
+	return call[[]Block](ctx, c, "/v1/blocks", struct{}{})
+}
+
+// Unblock lifts blocks.
+func (c *Client) Unblock(ctx context.Context, r UnblockRequest) ([]Unblocked, error) {
+	return call[[]Unblocked](ctx, c, "/v1/unblock", r)
+}
+
+// Reload makes the daemon read its configuration again.
+func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
+	return call[Reloaded](ctx, c, "/v1/reload", struct{}{})
+}
+
+// Test asks what would be answered.
+func (c *Client) Test(ctx context.Context, r TestRequest) (Tested, error) {
+	return call[Tested](ctx, c, "/v1/test", r)
+}

@@ -1,0 +1,204 @@
+// Package daemon wires the parts together: configuration, directory, store,
+// gate and fronts, from start to drain.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portreeve/internal/config"
+	"portreeve/internal/gate"
+	"portreeve/internal/metrics"
+	"portreeve/internal/store"
+	"portreeve/internal/tomlfile"
+	"portreeve/journal"
+	"portreeve/ledger"
+)
+
+// Options are what a daemon is started with.
+type Options struct {
+	ConfigPath string
+	Version    string
+	Now        func() time.Time // nil: time.Now
+	Log        *slog.Logger     // nil: standard error, as [log] says
+	Reload     <-chan os.Signal // SIGHUP; nil: none
+	// Reloading is told before and after a reload (systemd).
+	Reloading func(done bool)
+}
+
+// Daemon is a running portreeve.
+type Daemon struct {
+	Options
+	host    string
+	since   time.Time
+	db      *store.DB
+	ledger  ledger.Ledger
+	journal *journal.Journal
+	gate    *gate.Gate
+	metrics *metrics.Set
+
+	reloading sync.Mutex // one at a time
+	config    atomic.Pointer[config.Config]
+	loaded    atomic.Pointer[time.Time]
+}
+
+// Run starts a daemon and serves until ctx ends; then it drains and returns nil.
+// ready is called once, when every listener is open.
+func Run(ctx context.Context, o Options, ready func()) error {
+	d, c, err := open(ctx, o)
+	if err != nil {
+		return err
+	}
+	listeners, err := openListeners(c)
+	if err != nil {
+		return errors.Join(err, d.db.Close())
+	}
+	for _, w := range warnings(c) {
+		d.Log.Warn(w)
+	}
+	err = d.serve(ctx, c, listeners, ready)
+	d.gate.Flush()
+	d.Log.Info("stopped")
+	if closeErr := d.db.Close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("closing the store: %w", closeErr))
+	}
+	return err
+}
+
+// ProblemsError is a configuration that cannot be put in force.
+type ProblemsError []tomlfile.Problem
+
+// Error lists every problem on a line of its own.
+func (p ProblemsError) Error() string {
+	lines := []string{fmt.Sprintf("the configuration has %d problems; mend them and try again:", len(p))}
+	if len(p) == 1 {
+		lines[0] = "the configuration has a problem; mend it and try again:"
+	}
+	for _, one := range p {
+		lines = append(lines, one.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// open reads the configuration and everything that is remembered.
+func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
+	c, state, problems := Load(o.ConfigPath)
+	if len(problems) > 0 {
+		return nil, nil, ProblemsError(problems)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = NewLog(os.Stderr, c.Log)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, nil, fmt.Errorf("asking for the host's name: %w: set one with hostnamectl", err)
+	}
+	d := &Daemon{Options: o, host: host, since: o.Now()}
+	if d.db, err = store.Open(c.Store.Path, store.Schema, o.Now()); err != nil {
+		return nil, nil, err
+	}
+	if d.db.Damaged != "" {
+		d.Log.Error("store was damaged, moved aside, started an empty one", "path", c.Store.Path, "moved_to", d.db.Damaged)
+	}
+	if err := d.remember(ctx, c, state); err != nil {
+		return nil, nil, errors.Join(err, d.db.Close())
+	}
+	return d, c, nil
+}
+
+// remember opens the ledger, the journal and the gate on the store.
+func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.State) error {
+	ids := journal.NewIDs(d.host)
+	d.journal = journal.New(d.db)
+	window, validity := gate.Window(state.Policy), state.Policy.POP.Validity
+	memory, err := ledger.OpenEmbedded(ctx, d.db, ids, c.Store.MaxClients, d.Now(), window, validity)
+	if err != nil {
+		return err
+	}
+	d.ledger = memory
+	d.metrics = metrics.New(metrics.Sources{
+		Blocked: func() int { return d.ledger.Blocked(d.Now(), d.window()) },
+		StoreUp: func() bool { return d.ledger.Healthy() == nil },
+	})
+	d.db.Measure = d.metrics.Stored
+	d.gate, err = gate.New(gate.Options{
+		Ledger: d.ledger, Journal: d.journal, IDs: ids, Host: d.host, Log: d.Log, Meter: d.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	d.use(c, state)
+	return nil
+}
+
+// use puts a configuration in force.
+func (d *Daemon) use(c *config.Config, state gate.State) {
+	now := d.Now()
+	d.gate.Use(state)
+	d.config.Store(c)
+	d.loaded.Store(&now)
+}
+
+func (d *Daemon) window() ledger.Window { return gate.Window(d.gate.State().Policy) }
+
+// warnings says which rules have no witness, and what else a postmaster should
+// know at start.
+func warnings(c *config.Config) []string {
+	var list []string
+	if c.Listen.Auth.Addr == "" && len(c.Maillog.Files) == 0 && c.Listen.SASL.Addr == "" {
+		list = append(list, "nobody tells of failed logins, so no client will be blocked: set listen.auth and point Dovecot's auth_policy_server_url to it")
+		if c.SMTPAfterPOP.Enabled {
+			list = append(list, "nobody tells of POP logins, so SMTP after POP authorises nobody: set listen.auth and point Dovecot's auth_policy_server_url to it")
+		}
+	}
+	if c.Listen.Milter.Addr == "" && c.Relay.RefuseForwarded {
+		list = append(list, "nobody shows message headers, so mail that other servers pass on is not refused: set listen.milter, or relay.refuse_forwarded = false")
+	}
+	if c.Mode == config.ModeObserve {
+		list = append(list, "mode is observe: nothing is refused")
+	}
+	return list
+}
+
+// NewLog is the daemon's log as [log] says. Both formats escape what clients sent.
+func NewLog(w *os.File, c config.Log) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.Level}
+	if c.Format == config.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// forget prunes what is too old. It is called now and then.
+func (d *Daemon) forget(ctx context.Context) {
+	c, p := d.config.Load(), d.gate.State().Policy
+	if err := d.ledger.Prune(ctx, d.Now(), d.window(), p.POP.Validity); err != nil {
+		d.Log.Error("ledger not pruned", "error", err)
+	}
+	if err := d.journal.Prune(ctx, d.Now(), c.Journal.Keep, int64(c.Journal.MaxSize)); err != nil {
+		d.Log.Error("journal not pruned", "error", err)
+	}
+}
+
+// health logs each change of the store's health once.
+type health struct{ down bool }
+
+func (h *health) check(log *slog.Logger, err error) {
+	switch {
+	case err != nil && !h.down:
+		log.Error("store cannot be written, refusals go to this log with their entries until it can", "error", err)
+	case err == nil && h.down:
+		log.Info("store can be written again")
+	}
+	h.down = err != nil
+}

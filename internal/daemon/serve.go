@@ -1,0 +1,146 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"sync"
+	"time"
+
+	"portreeve/authpolicy"
+	"portreeve/internal/admin"
+	"portreeve/internal/config"
+	"portreeve/internal/listen"
+	"portreeve/internal/web"
+	"portreeve/milter"
+	"portreeve/policyd"
+	"portreeve/rules"
+)
+
+const (
+	// flushEvery is how often the counts of repeated refusals are written.
+	flushEvery = time.Second
+	// pruneEvery is how often old entries are dropped.
+	pruneEvery = 10 * time.Minute
+
+	// Postfix's processes run as another user; the directory protects the socket.
+	frontMode = 0o666
+	// The admin socket is for the daemon's user and group.
+	adminMode = 0o660
+)
+
+// socket is one configured listener.
+type socket struct {
+	name    string // its key under [listen]
+	address listen.Address
+	mode    fs.FileMode
+	ln      net.Listener // once opened
+}
+
+// configured lists the listeners that are on.
+func configured(c *config.Config) []socket {
+	var on []socket
+	for _, s := range []socket{
+		{name: "policy", address: c.Listen.Policy, mode: frontMode},
+		{name: "milter", address: c.Listen.Milter, mode: frontMode},
+		{name: "auth", address: c.Listen.Auth, mode: frontMode},
+		{name: "admin", address: c.Listen.Admin, mode: adminMode},
+		{name: "web", address: c.Listen.Web, mode: frontMode},
+	} {
+		if s.address.Addr != "" {
+			on = append(on, s)
+		}
+	}
+	return on
+}
+
+// openListeners opens every listener or none.
+func openListeners(c *config.Config) ([]socket, error) {
+	var opened []socket
+	for _, s := range configured(c) {
+		ln, err := listen.Open(s.address, s.mode)
+		if err != nil {
+			errs := []error{fmt.Errorf("opening listen.%s: %w", s.name, err)}
+			for _, o := range opened {
+				errs = append(errs, o.ln.Close())
+			}
+			return nil, errors.Join(errs...)
+		}
+		s.ln = ln
+		opened = append(opened, s)
+	}
+	return opened, nil
+}
+
+// serve runs everything until ctx ends or one listener fails.
+func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, ready func()) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var (
+		running sync.WaitGroup
+		mu      sync.Mutex
+		errs    []error
+	)
+	for _, s := range sockets {
+		d.Log.Info("listening", "listener", s.name, "address", s.address.String())
+		running.Go(func() {
+			if err := d.front(ctx, c, s); err != nil {
+				mu.Lock()
+				errs = append(errs, fmt.Errorf("listen.%s: %w", s.name, err))
+				mu.Unlock()
+				stop()
+			}
+		})
+	}
+	running.Go(func() { d.housekeep(ctx) })
+	running.Go(func() { d.reloads(ctx) })
+	ready()
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+// front serves one listener until ctx ends, and drains it.
+func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
+	guard := listen.Server{Allow: c.Listen.Allow, Log: d.Log, Meter: d.metrics}
+	switch s.name {
+	case "policy":
+		guard.Name = rules.ProtocolPolicy
+		guard.Handle = (&policyd.Server{Gate: d.gate, Now: d.Now, Log: d.Log, Meter: d.metrics}).Handle
+		return guard.Serve(ctx, s.ln)
+	case "milter":
+		guard.Name = rules.ProtocolMilter
+		guard.Handle = (&milter.Server{Gate: d.gate, Now: d.Now, Log: d.Log, Meter: d.metrics}).Handle
+		return guard.Serve(ctx, s.ln)
+	case "auth":
+		handler := authpolicy.New(authpolicy.Options{
+			Token: func() string { return string(d.config.Load().AuthPolicy.Token) },
+			Gate:  d.gate, Now: d.Now, Log: d.Log, Meter: d.metrics,
+		})
+		return (&authpolicy.Server{Handler: handler, Allow: guard.Allow, Log: d.Log, Meter: d.metrics}).Serve(ctx, s.ln)
+	case "admin":
+		return web.Serve(ctx, s.ln, admin.Handler(backend{d}, d.Log))
+	default:
+		return web.Serve(ctx, guard.Listener(ctx, s.ln), web.Handler(d.metrics.Handler(), d.ledger.Healthy))
+	}
+}
+
+// housekeep writes counts and drops what is too old.
+func (d *Daemon) housekeep(ctx context.Context) {
+	flush, prune := time.NewTicker(flushEvery), time.NewTicker(pruneEvery)
+	defer flush.Stop()
+	defer prune.Stop()
+	var h health
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-flush.C:
+			d.gate.Flush()
+			h.check(d.Log, d.ledger.Healthy())
+		case <-prune.C:
+			d.forget(ctx)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package daemon
+
+import (
+	"context"
+
+	"portreeve/internal/admin"
+	"portreeve/internal/gate"
+	"portreeve/rules"
+)
+
+// Test implements admin.Backend: it plays one session against the engine, in
+// the order in which Postfix would ask, and stops where the client would be
+// refused. Nothing is counted or recorded.
+func (b backend) Test(ctx context.Context, r admin.TestRequest) (admin.Tested, error) {
+	client, err := parseClient(r.ClientIP)
+	if err != nil {
+		return admin.Tested{}, err
+	}
+	return Try(ctx, b.gate, rules.Request{
+		Protocol: rules.ProtocolCommand, Time: b.Now(), Client: client, Port: r.Port,
+		TLS: r.TLS, Login: r.Login, Sender: r.Sender, Recipients: r.Recipients, Message: r.Message,
+	}), nil
+}
+
+// Try plays the session of a request that has everything.
+func Try(ctx context.Context, g *gate.Gate, whole rules.Request) admin.Tested {
+	t := admin.Tested{
+		Time: whole.Time.UTC(), Action: rules.Pass.String(), Client: whole.Client.String(), Port: whole.Port,
+		Login: whole.Login, Sender: whole.Sender, Recipients: append([]string{}, whole.Recipients...),
+	}
+	for _, r := range session(whole) {
+		d, facts := g.Try(ctx, &r)
+		t.Add(r, d, facts)
+		if d.Action == rules.Refuse {
+			break
+		}
+	}
+	return t
+}
+
+// session is the stages of one message.
+func session(whole rules.Request) []rules.Request {
+	at := func(stage rules.Stage) rules.Request {
+		r := whole
+		r.Stage, r.Recipients, r.Message = stage, nil, nil
+		return r
+	}
+	list := []rules.Request{at(rules.StageHelo), at(rules.StageMail)}
+	for _, recipient := range whole.Recipients {
+		r := at(rules.StageRcpt)
+		r.Recipient = recipient
+		list = append(list, r)
+	}
+	if whole.Message != nil {
+		r := at(rules.StageHeaders)
+		r.Recipients, r.Message = whole.Recipients, whole.Message
+		list = append(list, r)
+	}
+	return list
+}

@@ -1,0 +1,152 @@
+package gate
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"portreeve/rules"
+)
+
+// facts fetches what the rules ask about one request, each thing once, and
+// keeps it for the journal. It implements rules.Facts.
+type facts struct {
+	ctx context.Context
+	g   *Gate
+	s   *State
+	r   *rules.Request
+
+	tally    *rules.Tally
+	tallied  rules.Tally
+	failures asked[[]rules.Failure]
+	grants   asked[[]rules.Grant]
+
+	accounts  []answer[*rules.Account]
+	domains   []answer[[]string]
+	addresses []answer[[]string]
+	senders   []answer[[]string]
+	local     []answer[struct{}]
+}
+
+type asked[T any] struct {
+	done  bool
+	value T
+}
+
+// answer is one look-up in the directory.
+type answer[T any] struct {
+	key   string
+	value T
+	state rules.State
+}
+
+var pool = sync.Pool{New: func() any { return new(facts) }}
+
+func newFacts(ctx context.Context, g *Gate, s *State, r *rules.Request) *facts {
+	f := pool.Get().(*facts)
+	f.ctx, f.g, f.s, f.r = ctx, g, s, r
+	return f
+}
+
+// release gives the value back for another request, with nothing of this one.
+func (f *facts) release() {
+	clear(f.accounts)
+	clear(f.domains)
+	clear(f.addresses)
+	clear(f.senders)
+	*f = facts{
+		accounts: f.accounts[:0], domains: f.domains[:0],
+		addresses: f.addresses[:0], senders: f.senders[:0], local: f.local[:0],
+	}
+	pool.Put(f)
+}
+
+// Tally implements rules.Facts.
+func (f *facts) Tally() rules.Tally {
+	if f.tally == nil {
+		if prefix, ok := f.s.Policy.Throttle.Prefix(f.r.Client); ok {
+			f.tallied = f.g.Ledger.Tally(prefix, f.r.Time, Window(f.s.Policy))
+		}
+		f.tally = &f.tallied
+	}
+	return f.tallied
+}
+
+// Failures implements rules.Facts.
+func (f *facts) Failures() []rules.Failure {
+	if !f.failures.done {
+		f.failures.done = true
+		if prefix, ok := f.s.Policy.Throttle.Prefix(f.r.Client); ok && !f.s.Policy.ManyPeople(f.r.Client) {
+			f.failures.value = f.g.Ledger.Failures(prefix, f.r.Client, f.r.Time.Add(-rules.HintWindow))
+		}
+	}
+	return f.failures.value
+}
+
+// Grants implements rules.Facts.
+func (f *facts) Grants() []rules.Grant {
+	if !f.grants.done {
+		f.grants.done = true
+		if f.r.Client.IsValid() {
+			f.grants.value = f.g.Ledger.Grants(f.r.Client, f.r.Time, f.s.Policy.POP.Validity)
+		}
+	}
+	return f.grants.value
+}
+
+// Account implements rules.Facts.
+func (f *facts) Account(login string) (*rules.Account, rules.State) {
+	return look(f, &f.accounts, login, f.s.Directory.Account)
+}
+
+// Domains implements rules.Facts.
+func (f *facts) Domains(domain string) ([]string, rules.State) {
+	return look(f, &f.domains, domain, f.s.Directory.Domains)
+}
+
+// Addresses implements rules.Facts.
+func (f *facts) Addresses(login string) ([]string, rules.State) {
+	return look(f, &f.addresses, login, func(ctx context.Context, login string) ([]string, bool, error) {
+		list, err := f.s.Directory.Addresses(ctx, login)
+		return list, true, err
+	})
+}
+
+// Senders implements rules.Facts.
+func (f *facts) Senders(login string) ([]string, rules.State) {
+	return look(f, &f.senders, login, func(ctx context.Context, login string) ([]string, bool, error) {
+		list, err := f.s.Directory.Senders(ctx, login)
+		return list, true, err
+	})
+}
+
+// Local implements rules.Facts.
+func (f *facts) Local(domain string) rules.State {
+	_, state := look(f, &f.local, domain, func(ctx context.Context, domain string) (struct{}, bool, error) {
+		ours, err := f.s.Directory.Local(ctx, domain)
+		return struct{}{}, ours, err
+	})
+	return state
+}
+
+// look asks the directory once for each key.
+func look[T any](f *facts, known *[]answer[T], key string, ask func(context.Context, string) (T, bool, error)) (T, rules.State) {
+	for i := range *known {
+		if a := &(*known)[i]; a.key == key {
+			return a.value, a.state
+		}
+	}
+	began := time.Now()
+	value, found, err := ask(f.ctx, key)
+	state, result := rules.Absent, "absent"
+	switch {
+	case err != nil:
+		state, result = rules.Failed, "failed"
+		f.g.Log.Error("directory look-up failed", "protocol", f.r.Protocol, "client", addrText(f.r.Client), "error", err)
+	case found:
+		state, result = rules.Known, "found"
+	}
+	f.g.Meter.Looked(result, time.Since(began))
+	*known = append(*known, answer[T]{key: key, value: value, state: state})
+	return value, state
+}

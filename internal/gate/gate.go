@@ -1,0 +1,211 @@
+// Package gate is the one pipeline between the fronts and the rules: it fetches
+// the facts that the rules ask for, applies what a decision entails, and
+// records it before the answer leaves.
+package gate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/singleflight"
+
+	"portreeve/directory"
+	"portreeve/journal"
+	"portreeve/ledger"
+	"portreeve/rules"
+)
+
+const (
+	// recordWithin bounds the wait for the journal. Dovecot gives its policy
+	// server 2 s (FACTS.md 2.6); a refusal that is not written by then is given all
+	// the same, with its whole entry in the log.
+	recordWithin = time.Second
+	// shareFor is how long equal refusals share one id (SPEC.md section 8).
+	shareFor = time.Minute
+	// shareAtMost bounds the refusals that are remembered for it.
+	shareAtMost = 1 << 16
+)
+
+// State is what a reload replaces, as one value.
+type State struct {
+	Policy    *rules.Policy
+	Directory directory.Directory
+}
+
+// Recorder is the journal as the gate uses it.
+type Recorder interface {
+	Write(ctx context.Context, e journal.Entry) error
+	Again(id string, times int, last time.Time, observed bool)
+}
+
+// Meter counts what the gate does; its methods must be cheap.
+type Meter interface {
+	// Decided counts one rule's outcome: rule is empty and action "pass" or
+	// "permit" when nothing was refused, and action "observe" for an observed refusal.
+	Decided(rule rules.Rule, action string, p rules.Protocol)
+	// Took measures a whole decision.
+	Took(p rules.Protocol, d time.Duration)
+	// Looked counts a directory look-up: found, absent, failed.
+	Looked(result string, d time.Duration)
+	// Unrecorded counts a refusal or an event that the store did not take.
+	Unrecorded()
+}
+
+// Options are the parts that a Gate joins.
+type Options struct {
+	Ledger  ledger.Ledger
+	Journal Recorder
+	IDs     *journal.IDs
+	Host    string // this host's name, for the journal
+	Log     *slog.Logger
+	Meter   Meter
+}
+
+// Gate decides and remembers. Its methods may be called concurrently.
+type Gate struct {
+	Options
+	state atomic.Pointer[State]
+	begin singleflight.Group // of blocks, by prefix
+
+	mu     sync.Mutex
+	shared *simplelru.LRU[shareKey, *share]
+	hits   map[string]hit // refusals under ids that are recorded already
+}
+
+// New makes a gate; it decides nothing before its first Use.
+func New(o Options) (*Gate, error) {
+	shared, err := simplelru.NewLRU[shareKey, *share](shareAtMost, nil)
+	if err != nil {
+		return nil, fmt.Errorf("making the table of recent refusals: %w", err)
+	}
+	return &Gate{Options: o, shared: shared, hits: map[string]hit{}}, nil
+}
+
+// Use puts a configuration in force: decisions that begin after it follow it.
+func (g *Gate) Use(s State) { g.state.Store(&s) }
+
+// State is the configuration in force.
+func (g *Gate) State() State { return *g.state.Load() }
+
+// Window is how failures are counted under the policy.
+func Window(p *rules.Policy) ledger.Window {
+	return ledger.Window{Limit: p.Throttle.Limit, Length: p.Throttle.Window}
+}
+
+// Decide answers one request. What it refuses, or would refuse, is recorded
+// when it returns.
+func (g *Gate) Decide(ctx context.Context, r *rules.Request) rules.Decision {
+	began := time.Now()
+	s := g.state.Load()
+	f := newFacts(ctx, g, s, r)
+	d := s.Policy.Decide(r, f)
+	for i := range d.Observed {
+		id, reply := g.record(ctx, s, r, f, d.Observed[i])
+		if d.ID == "" {
+			d.ID, d.Reply = id, reply
+		}
+		g.Meter.Decided(d.Observed[i].Rule, "observe", r.Protocol)
+	}
+	if d.Action == rules.Refuse {
+		d.ID, d.Reply = g.record(ctx, s, r, f, d.Finding)
+	}
+	for _, rule := range d.Accepted {
+		g.Log.Warn("directory unavailable, rule passed", "rule", rule, "protocol", r.Protocol, "client", addrText(r.Client), "login", r.Login, "sender", r.Sender)
+	}
+	g.Meter.Decided(d.Rule, d.Action.String(), r.Protocol)
+	f.release()
+	g.Meter.Took(r.Protocol, time.Since(began))
+	return d
+}
+
+// Tell remembers an event. Memory knows it when Tell begins to wait for the
+// store, so that a MAIL which follows at once is decided by it (FACTS.md 2.7).
+func (g *Gate) Tell(ctx context.Context, e rules.Event) error {
+	s := g.state.Load()
+	var err error
+	switch e.Kind {
+	case rules.LoginFailed:
+		err = g.loginFailed(ctx, s, e)
+	case rules.LoginSucceeded:
+		err = g.loginSucceeded(ctx, s, e)
+	}
+	if err != nil {
+		g.Meter.Unrecorded()
+		g.Log.Error("event not stored, remembered until the daemon stops", "protocol", e.Protocol,
+			"client", addrText(e.Client), "login", rules.ShownLogin(e.Login), "service", e.Service, "error", err)
+	}
+	return err
+}
+
+func (g *Gate) loginFailed(ctx context.Context, s *State, e rules.Event) error {
+	if e.Internal || !s.Policy.Throttle.Counts(e.Service) {
+		return nil
+	}
+	return g.addFailure(ctx, s, e, true)
+}
+
+// addFailure counts a failed login against its address, and begins the block
+// when it was one too many. counted is false for a refusal at AUTH that only
+// explains a MAIL without AUTH.
+func (g *Gate) addFailure(ctx context.Context, s *State, e rules.Event, counted bool) error {
+	prefix, ok := s.Policy.Throttle.Prefix(e.Client)
+	if !ok || s.Policy.ManyPeople(e.Client) {
+		return nil
+	}
+	login, _ := s.Policy.Logins.Canonical(e.Login)
+	f := rules.Failure{
+		Time: e.Time, Client: e.Client, Login: login, Shown: rules.ShownLogin(e.Login),
+		Protocol: e.Service, Password: e.Password, Counted: counted,
+	}
+	w := Window(s.Policy)
+	write, cancel := recordContext(ctx)
+	defer cancel()
+	tally, err := g.Ledger.AddFailure(write, prefix, f, w)
+	if tally.Count > w.Limit && tally.Block == "" {
+		g.block(ctx, s, blockCause{prefix: prefix, client: e.Client, time: e.Time, protocol: e.Protocol, stage: rules.StageAuth})
+	}
+	return err
+}
+
+func (g *Gate) loginSucceeded(ctx context.Context, s *State, e rules.Event) error {
+	pop := s.Policy.POP
+	if !pop.Enabled || !pop.For(e.Service) || !e.Client.IsValid() || s.Policy.ManyPeople(e.Client) {
+		return nil
+	}
+	login, whole := s.Policy.Logins.Canonical(e.Login)
+	if !whole {
+		return nil
+	}
+	write, cancel := recordContext(ctx)
+	defer cancel()
+	return g.Ledger.AddGrant(write, e.Client, rules.Grant{Login: login, Last: e.Time})
+}
+
+// recordContext bounds a write. It outlives the asker's own context: a client
+// that hangs up must not undo what it has done.
+func recordContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+}
+
+// Try decides without recording anything: what a client would be told now,
+// with the facts. The reply keeps {id} in the place of an id.
+func (g *Gate) Try(ctx context.Context, r *rules.Request) (rules.Decision, Facts) {
+	s := g.state.Load()
+	f := newFacts(ctx, g, s, r)
+	d := s.Policy.Decide(r, f)
+	finding := d.Finding
+	if d.Action != rules.Refuse && len(d.Observed) > 0 {
+		finding = d.Observed[0]
+	}
+	if finding.Rule != "" {
+		d.Reply = s.Policy.Replies.Render(finding.Rule, "{id}", shownSender(r, finding), r.Client)
+	}
+	known := f.record(finding)
+	f.release()
+	return d, known
+}

@@ -1,0 +1,130 @@
+package gate
+
+import (
+	"net/netip"
+	"time"
+
+	"portreeve/rules"
+)
+
+// Facts is what a decision was made from, as the journal keeps it and the verbs
+// print it: only what the rules asked for.
+type Facts struct {
+	LookedAt        string              `json:"looked_at,omitempty"` // the address or the header field that decided
+	As              string              `json:"as,omitempty"`        // the account that it was decided for
+	Limit           int                 `json:"limit,omitempty"`
+	Count           int                 `json:"count"` // failures within the window
+	BlockedSince    *time.Time          `json:"blocked_since,omitempty"`
+	BlockedUntil    *time.Time          `json:"blocked_until,omitempty"`
+	Prefix          string              `json:"prefix,omitempty"`
+	Failures        []FailureFact       `json:"failures,omitempty"` // newest first
+	Grants          []GrantFact         `json:"grants,omitempty"`
+	Accounts        []AccountFact       `json:"accounts,omitempty"`
+	Domains         map[string][]string `json:"domains,omitempty"` // alias groups
+	Addresses       []string            `json:"addresses,omitempty"`
+	Senders         []string            `json:"senders,omitempty"`
+	Local           map[string]bool     `json:"local,omitempty"` // whether this server takes mail for the domain
+	DirectoryFailed bool                `json:"directory_failed,omitempty"`
+}
+
+// FailureFact is one failed login.
+type FailureFact struct {
+	Time    time.Time `json:"time"`
+	Client  string    `json:"client"`
+	Login   string    `json:"login"`
+	Service string    `json:"service"`
+	Counted bool      `json:"counted"`
+}
+
+// GrantFact is one POP login.
+type GrantFact struct {
+	Login string    `json:"login"`
+	Last  time.Time `json:"last"`
+}
+
+// AccountFact is what the directory said of one login.
+type AccountFact struct {
+	Login   string `json:"login"`
+	Found   bool   `json:"found"`
+	SMTP    bool   `json:"smtp"`
+	Forward bool   `json:"forward"`
+}
+
+// record turns what was asked into what is kept. A login that may not be kept
+// has no @ and is never an account's key, but may be in what a rule looked up.
+func (f *facts) record(finding rules.Finding) Facts {
+	k := Facts{LookedAt: finding.Text, As: rules.ShownLogin(finding.Login)}
+	if f.r.Stage != rules.StageAuth && f.r.Login != "" {
+		k.As = finding.Login
+	}
+	if f.tally != nil {
+		k.tally(f.tallied, f.s.Policy)
+	}
+	k.Failures = FailureFacts(f.failures.value)
+	for _, g := range f.grants.value {
+		k.Grants = append(k.Grants, GrantFact{Login: g.Login, Last: g.Last.UTC()})
+	}
+	for _, a := range f.accounts {
+		fact := AccountFact{Login: a.key, Found: a.state == rules.Known}
+		if fact.Found {
+			fact.SMTP, fact.Forward = a.value.SMTP, a.value.Forward
+		}
+		k.Accounts = append(k.Accounts, fact)
+		k.DirectoryFailed = k.DirectoryFailed || a.state == rules.Failed
+	}
+	for _, d := range f.domains {
+		if k.Domains == nil {
+			k.Domains = map[string][]string{}
+		}
+		k.Domains[d.key] = d.value
+		k.DirectoryFailed = k.DirectoryFailed || d.state == rules.Failed
+	}
+	k.Addresses = values(f.addresses, &k.DirectoryFailed)
+	k.Senders = values(f.senders, &k.DirectoryFailed)
+	for _, l := range f.local {
+		if k.Local == nil {
+			k.Local = map[string]bool{}
+		}
+		k.Local[l.key] = l.state == rules.Known
+		k.DirectoryFailed = k.DirectoryFailed || l.state == rules.Failed
+	}
+	return k
+}
+
+func (k *Facts) tally(t rules.Tally, p *rules.Policy) {
+	k.Limit, k.Count = p.Throttle.Limit, t.Count
+	if !t.Since.IsZero() {
+		since := t.Since.UTC()
+		k.BlockedSince = &since
+	}
+	if !t.Until.IsZero() {
+		until := t.Until.UTC()
+		k.BlockedUntil = &until
+	}
+}
+
+// FailureFacts are failed logins as they may be shown.
+func FailureFacts(list []rules.Failure) []FailureFact {
+	var out []FailureFact
+	for _, x := range list {
+		out = append(out, FailureFact{Time: x.Time.UTC(), Client: addrText(x.Client), Login: x.Shown, Service: x.Protocol, Counted: x.Counted})
+	}
+	return out
+}
+
+func values(answers []answer[[]string], failed *bool) []string {
+	var out []string
+	for _, a := range answers {
+		out = append(out, a.value...)
+		*failed = *failed || a.state == rules.Failed
+	}
+	return out
+}
+
+// addrText is a client address as people read it.
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return "unknown"
+	}
+	return a.String()
+}

@@ -1,0 +1,193 @@
+// Package metrics counts what the daemon does, for Prometheus and for status
+// (SPEC.md section 9).
+package metrics
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"portreeve/rules"
+)
+
+// Set is one daemon's metrics, on a registry of its own.
+type Set struct {
+	registry *prometheus.Registry
+
+	decisions   *prometheus.CounterVec
+	seconds     *prometheus.HistogramVec
+	reports     *prometheus.CounterVec
+	connections *prometheus.GaugeVec
+	malformed   *prometheus.CounterVec
+	lookups     *prometheus.CounterVec
+	lookTime    prometheus.Histogram
+	storeTime   prometheus.Histogram
+	unrecorded  prometheus.Counter
+
+	// The counters of the common path are resolved once.
+	passed map[rules.Protocol]prometheus.Counter
+	took   map[rules.Protocol]prometheus.Observer
+
+	counts counts
+}
+
+// counts is what status shows without asking Prometheus.
+type counts struct {
+	passed, refused, observed, reports, malformed, unrecorded, failedLookups atomic.Int64
+}
+
+// Counts is a snapshot for status.
+type Counts struct {
+	Passed         int64 `json:"passed"`
+	Refused        int64 `json:"refused"`
+	Observed       int64 `json:"observed"`
+	AuthReports    int64 `json:"auth_reports"`
+	ProtocolErrors int64 `json:"protocol_errors"`
+	Unrecorded     int64 `json:"unrecorded"`
+	FailedLookups  int64 `json:"failed_lookups"`
+}
+
+var protocols = []rules.Protocol{rules.ProtocolPolicy, rules.ProtocolMilter, rules.ProtocolAuthPolicy}
+
+// Buckets reach from a decision made in memory to a wait that Dovecot gives up on.
+var buckets = []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, .1, .2, .5, 1, 2}
+
+// Sources are values that are read when somebody looks.
+type Sources struct {
+	Blocked func() int
+	StoreUp func() bool
+}
+
+// New makes the metrics of one daemon.
+func New(src Sources) *Set {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "portreeve_" + name, Help: help}, labels)
+	}
+	histogram := func(name, help string) prometheus.HistogramOpts {
+		return prometheus.HistogramOpts{Name: "portreeve_" + name, Help: help, Buckets: buckets}
+	}
+	s := &Set{
+		registry:  prometheus.NewRegistry(),
+		decisions: counter("decisions_total", "Decisions by rule (empty when nothing refused), action and protocol.", "rule", "action", "protocol"),
+		seconds:   prometheus.NewHistogramVec(histogram("decision_seconds", "Time from request to answer."), []string{"protocol"}),
+		reports:   counter("auth_reports_total", "Login reports by protocol of the login and result.", "protocol", "result"),
+		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "portreeve_connections", Help: "Open connections.",
+		}, []string{"protocol"}),
+		malformed:  counter("protocol_errors_total", "Malformed requests, whose connection was closed.", "protocol"),
+		lookups:    counter("directory_lookups_total", "Directory look-ups by result.", "result"),
+		lookTime:   prometheus.NewHistogram(histogram("directory_seconds", "Time of a directory look-up.")),
+		storeTime:  prometheus.NewHistogram(histogram("store_seconds", "Time until a write was committed.")),
+		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{Name: "portreeve_unrecorded_total", Help: "Refusals and events that the store did not take in time."}),
+		passed:     map[rules.Protocol]prometheus.Counter{},
+		took:       map[rules.Protocol]prometheus.Observer{},
+	}
+	blocked := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "portreeve_blocked_clients", Help: "Client prefixes that are blocked now.",
+	}, func() float64 { return float64(src.Blocked()) })
+	up := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "portreeve_store_up", Help: "1 while the store can be written.",
+	}, func() float64 {
+		if src.StoreUp() {
+			return 1
+		}
+		return 0
+	})
+	s.registry.MustRegister(s.decisions, s.seconds, s.reports, s.connections, s.malformed, s.lookups,
+		s.lookTime, s.storeTime, s.unrecorded, blocked, up,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, p := range protocols {
+		s.passed[p] = s.decisions.WithLabelValues("", rules.Pass.String(), string(p))
+		s.took[p] = s.seconds.WithLabelValues(string(p))
+		s.connections.WithLabelValues(string(p))
+		s.malformed.WithLabelValues(string(p))
+	}
+	return s
+}
+
+// Handler serves /metrics.
+func (s *Set) Handler() http.Handler {
+	return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry})
+}
+
+// Counts is a snapshot.
+func (s *Set) Counts() Counts {
+	return Counts{
+		Passed: s.counts.passed.Load(), Refused: s.counts.refused.Load(), Observed: s.counts.observed.Load(),
+		AuthReports: s.counts.reports.Load(), ProtocolErrors: s.counts.malformed.Load(),
+		Unrecorded: s.counts.unrecorded.Load(), FailedLookups: s.counts.failedLookups.Load(),
+	}
+}
+
+// Decided counts one rule's outcome.
+func (s *Set) Decided(rule rules.Rule, action string, p rules.Protocol) {
+	switch action {
+	case "refuse":
+		s.counts.refused.Add(1)
+	case "observe":
+		s.counts.observed.Add(1)
+	default:
+		s.counts.passed.Add(1)
+		if c := s.passed[p]; c != nil && action == "pass" {
+			c.Inc()
+			return
+		}
+	}
+	s.decisions.WithLabelValues(string(rule), action, string(p)).Inc()
+}
+
+// Took measures a decision.
+func (s *Set) Took(p rules.Protocol, d time.Duration) {
+	if o := s.took[p]; o != nil {
+		o.Observe(d.Seconds())
+	}
+}
+
+// Looked counts a directory look-up.
+func (s *Set) Looked(result string, d time.Duration) {
+	s.lookups.WithLabelValues(result).Inc()
+	s.lookTime.Observe(d.Seconds())
+	if result == "failed" {
+		s.counts.failedLookups.Add(1)
+	}
+}
+
+// Stored measures a committed write.
+func (s *Set) Stored(d time.Duration) { s.storeTime.Observe(d.Seconds()) }
+
+// Unrecorded counts what the store did not take.
+func (s *Set) Unrecorded() {
+	s.counts.unrecorded.Add(1)
+	s.unrecorded.Inc()
+}
+
+// AuthReport counts a login report; service is Dovecot's name of the service.
+func (s *Set) AuthReport(service, result string) {
+	s.counts.reports.Add(1)
+	s.reports.WithLabelValues(known(service), result).Inc()
+}
+
+// known bounds the values of a label that comes from outside.
+func known(service string) string {
+	switch service {
+	case "smtp", "submission", "submissions", "smtps", "pop3", "pop3s", "imap", "imaps", "lmtp", "sieve", "managesieve", "doveadm":
+		return service
+	}
+	return "other"
+}
+
+// ProtocolError counts a malformed request.
+func (s *Set) ProtocolError(p rules.Protocol) {
+	s.counts.malformed.Add(1)
+	s.malformed.WithLabelValues(string(p)).Inc()
+}
+
+// ConnOpened counts a connection in.
+func (s *Set) ConnOpened(p rules.Protocol) { s.connections.WithLabelValues(string(p)).Inc() }
+
+// ConnClosed counts it out.
+func (s *Set) ConnClosed(p rules.Protocol) { s.connections.WithLabelValues(string(p)).Dec() }

@@ -1,0 +1,52 @@
+// Package web serves /metrics and /healthz.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Handler serves the metrics, and healthz: 200 while the store can be written,
+// 503 with the reason otherwise. Mail goes on in either case.
+func Handler(metrics http.Handler, healthy func() error) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if err := healthy(); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			io.WriteString(w, err.Error()+"\n")
+			return
+		}
+		io.WriteString(w, "ok\n")
+	})
+	return mux
+}
+
+// Serve answers until ctx ends, then finishes what has begun.
+func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err := s.Shutdown(drain)
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+		stopped <- err
+	})
+	if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		stop()
+		return fmt.Errorf("serving HTTP on %s: %w", ln.Addr(), err)
+	}
+	return <-stopped
+}
