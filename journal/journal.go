@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"portreeve/internal/store"
@@ -122,6 +123,11 @@ func (j *Journal) Find(ctx context.Context, q Query) ([]Entry, error) {
 	if q.Limit <= 0 {
 		q.Limit = 1000
 	}
+	return j.find(ctx, q, q.matches)
+}
+
+// find lists the newest q.Limit entries of those that the predicate accepts.
+func (j *Journal) find(ctx context.Context, q Query, wanted func(Entry) bool) ([]Entry, error) {
 	where, args := q.where()
 	rows, err := j.db.Reader().QueryContext(ctx, columns+where+" order by id desc", args...)
 	if err != nil {
@@ -129,12 +135,12 @@ func (j *Journal) Find(ctx context.Context, q Query) ([]Entry, error) {
 	}
 	defer rows.Close()
 	var found []Entry
-	for rows.Next() && len(found) < q.Limit {
+	for len(found) < q.Limit && rows.Next() {
 		e, err := scan(rows)
 		if err != nil {
 			return nil, fmt.Errorf("reading the journal: %w", err)
 		}
-		if q.matches(e) {
+		if wanted(e) {
 			found = append(found, e)
 		}
 	}
@@ -145,19 +151,12 @@ func (j *Journal) Find(ctx context.Context, q Query) ([]Entry, error) {
 }
 
 // FindShownSender lists refusals by the sender rule whose reply showed this
-// address, newest first. That reply has no id by default.
+// address, newest first, limit at most. That reply has no id by default. It is
+// the reply that is searched: what it shows may be cut, made printable, or a
+// header's address instead of the envelope's.
 func (j *Journal) FindShownSender(ctx context.Context, shown string, since time.Time, limit int) ([]Entry, error) {
-	entries, err := j.Find(ctx, Query{Rule: string(rules.RuleSender), Since: since})
-	if err != nil {
-		return nil, err
-	}
-	var found []Entry
-	for _, e := range entries {
-		if rules.PrintableSender(e.Sender) == shown && len(found) < limit {
-			found = append(found, e)
-		}
-	}
-	return found, nil
+	q := Query{Rule: string(rules.RuleSender), Since: since, Limit: limit}
+	return j.find(ctx, q, func(e Entry) bool { return strings.Contains(e.Reply, "<"+shown+">") })
 }
 
 // where narrows by what the table has as columns; there is no second index

@@ -8,8 +8,15 @@ import (
 	"portreeve/internal/store"
 )
 
-// pruneChunk bounds one deletion, so that refusals never wait long behind it.
-const pruneChunk = 2000
+const (
+	// pruneChunk bounds one deletion, so that refusals never wait long behind it.
+	pruneChunk = 2000
+	// sizeChunk is smaller: it is how many entries may go that need not have gone.
+	sizeChunk = 100
+)
+
+// last is above every id, those of a clock that ran ahead included.
+var last = ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 // Prune deletes what is older than keep, then the oldest until the store's used
 // pages are below maxSize bytes. 0 keeps everything.
@@ -17,7 +24,7 @@ func (j *Journal) Prune(ctx context.Context, now time.Time, keep time.Duration, 
 	if keep > 0 {
 		before := After(now.Add(-keep))
 		for {
-			n, err := j.deleteOldest(ctx, before)
+			n, err := j.deleteOldest(ctx, before, pruneChunk)
 			if err != nil {
 				return err
 			}
@@ -34,7 +41,7 @@ func (j *Journal) Prune(ctx context.Context, now time.Time, keep time.Duration, 
 		if size <= maxSize {
 			return nil
 		}
-		n, err := j.deleteOldest(ctx, After(now))
+		n, err := j.deleteOldest(ctx, last, sizeChunk)
 		if err != nil || n == 0 {
 			return err
 		}
@@ -42,10 +49,10 @@ func (j *Journal) Prune(ctx context.Context, now time.Time, keep time.Duration, 
 	return nil
 }
 
-func (j *Journal) deleteOldest(ctx context.Context, before ID) (deleted int64, err error) {
+func (j *Journal) deleteOldest(ctx context.Context, before ID, most int) (deleted int64, err error) {
 	err = j.db.Write(ctx, func(tx store.Tx) error {
 		res, err := tx.Exec(`delete from decisions where id in
-			(select id from decisions where id < ? order by id limit ?)`, before[:], pruneChunk)
+			(select id from decisions where id < ? order by id limit ?)`, before[:], most)
 		if err == nil {
 			deleted, err = res.RowsAffected()
 		}

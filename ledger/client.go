@@ -1,40 +1,102 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"portreeve/rules"
 )
 
-// keepFailures is how many failures of one prefix are kept beyond what the
-// limit needs, for the help desk and for a limit that is raised.
-const keepFailures = 16
+const (
+	// keepFailures is how many failures of one prefix are kept beyond what the
+	// limit needs, for the help desk and for a limit that is raised.
+	keepFailures = 16
+	// ahead is how far in the future a failure or a grant may be: requests carry
+	// the time of their arrival, and hosts' clocks differ. What is further ahead
+	// comes from before the clock was set back.
+	ahead = time.Minute
+)
 
-// client is what is remembered of one prefix. Failures are in the order in
-// which they came, oldest first.
+// client is what is remembered of one prefix. Failures are in the order of
+// their times, oldest first, for witnesses may tell late.
 type client struct {
 	failures []rules.Failure
 	block    string // id of the present block
 	since    time.Time
+	stale    bool // the store may still hold an earlier block of the prefix
 }
 
-// add appends a failure and drops what no count can need any more.
-func (c *client) add(f rules.Failure, w Window) {
-	c.settle(f.Time, w)
-	c.failures = append(c.failures, f)
-	if most := w.Limit + 1 + keepFailures; len(c.failures) > most {
-		c.failures = append(c.failures[:0], c.failures[len(c.failures)-most:]...)
+// add puts a failure in its place and drops what no count can need any more.
+// It returns the latest time that the client's failures know.
+func (c *client) add(f rules.Failure, w Window) (latest time.Time) {
+	latest = f.Time
+	at := len(c.failures)
+	for at > 0 && c.failures[at-1].Time.After(f.Time) {
+		at--
 	}
+	if at < len(c.failures) {
+		latest = c.failures[len(c.failures)-1].Time
+	}
+	c.settle(latest, w)
+	c.failures = slices.Insert(c.failures, at, f)
+	c.trim(f.Counted, w)
+	return latest
 }
 
-// settle forgets a block that is over: a later one is new and has a new id.
+// trim drops the oldest failures above the bound of one kind. Those that count
+// have a bound of their own: else refusals that do not count (access_disabled)
+// would push them out, and a guesser could wipe his slate with them.
+func (c *client) trim(counted bool, w Window) {
+	extra := -keepFailures
+	if counted {
+		extra -= w.Limit + 1
+	}
+	for _, f := range c.failures {
+		if f.Counted == counted {
+			extra++
+		}
+	}
+	if extra <= 0 {
+		return
+	}
+	c.failures = slices.DeleteFunc(c.failures, func(f rules.Failure) bool {
+		if f.Counted != counted || extra == 0 {
+			return false
+		}
+		extra--
+		return true
+	})
+}
+
+// settle makes the client's state that of the present: it forgets a block that
+// is over, so that a later one is new and has a new id, and takes what a clock
+// that was set back has left in the future as having happened just now, so that
+// nothing is held against anyone for longer than the window.
 func (c *client) settle(now time.Time, w Window) {
+	for i := len(c.failures) - 1; i >= 0 && c.failures[i].Time.Sub(now) > ahead; i-- {
+		c.failures[i].Time = now
+	}
 	if c.block == "" {
 		return
 	}
-	if count, _ := c.count(now, w); count <= w.Limit {
-		c.block, c.since = "", time.Time{}
+	if c.since.Sub(now) > ahead {
+		c.since = now
 	}
+	if count, _ := c.count(now, w); count <= w.Limit {
+		c.block, c.since, c.stale = "", time.Time{}, true
+	}
+}
+
+// begin gives the present block its id, unless it has one or there is none.
+func (c *client) begin(id string, since, now time.Time, w Window) (inForce string) {
+	c.settle(now, w)
+	if count, _ := c.count(now, w); count > w.Limit && c.block == "" {
+		c.block, c.since, c.stale = id, since, false
+	}
+	if c.block == "" {
+		return id
+	}
+	return c.block
 }
 
 // count is the number of failures within the window before now, and when it
@@ -42,10 +104,7 @@ func (c *client) settle(now time.Time, w Window) {
 func (c *client) count(now time.Time, w Window) (count int, until time.Time) {
 	for i := len(c.failures) - 1; i >= 0; i-- {
 		f := c.failures[i]
-		if now.Sub(f.Time) >= w.Length {
-			break // all others are older
-		}
-		if !f.Counted {
+		if !f.Counted || now.Sub(f.Time) >= w.Length {
 			continue
 		}
 		count++

@@ -14,8 +14,9 @@ import (
 // Embedded is the ledger of one host: memory, backed by the SQLite file.
 type Embedded struct {
 	*memory
-	db  *store.DB
-	ids *journal.IDs
+	db   *store.DB
+	ids  *journal.IDs
+	last time.Time // of the latest id that was given to a failure or a clearing
 }
 
 var _ Ledger = (*Embedded)(nil)
@@ -36,13 +37,34 @@ func OpenEmbedded(ctx context.Context, db *store.DB, ids *journal.IDs, maxClient
 const insertFailure = `insert into failures(id, prefix, client, time, login, service, password, counted)
 	values(?, ?, ?, ?, ?, ?, ?, ?) on conflict(id) do nothing`
 
+// deleteEndedBlock keeps a block that is over from lending its id to the next
+// one, should the daemon be killed before that has its own. A block that began
+// after the failure is that next one already.
+const deleteEndedBlock = "delete from blocks where prefix = ? and since < ?"
+
+// next is an id above all that the ledger has given, even if the clock was set
+// back or a witness told late. The lock is held.
+func (e *Embedded) next(t time.Time) journal.ID {
+	if !t.After(e.last) {
+		t = e.last.Add(1)
+	}
+	id := e.ids.Next(t)
+	e.last = id.Time()
+	return id
+}
+
 // AddFailure implements Ledger.
 func (e *Embedded) AddFailure(ctx context.Context, prefix netip.Prefix, f rules.Failure, w Window) (rules.Tally, error) {
 	e.mu.Lock()
-	tally := e.addFailure(prefix, f, w)
-	id := e.ids.Next(f.Time) // under the lock: Unblock overrules by the order of ids
+	tally, stale := e.addFailure(prefix, f, w)
+	id := e.next(f.Time) // under the lock: Unblock overrules by the order of ids
 	e.mu.Unlock()
 	err := e.db.Write(ctx, func(tx store.Tx) error {
+		if stale {
+			if _, err := tx.Exec(deleteEndedBlock, prefix.String(), f.Time.UnixNano()); err != nil {
+				return err
+			}
+		}
 		_, err := tx.Exec(insertFailure, id[:], prefix.String(), f.Client.String(), f.Time.UnixNano(),
 			f.Shown, f.Protocol, f.Password, f.Counted)
 		return err
@@ -97,7 +119,7 @@ func (e *Embedded) Unblock(ctx context.Context, client netip.Addr, now time.Time
 	cleared, lifted := e.unblock(client, now, w)
 	// The failures' only key is their id, so they are not deleted here but
 	// overruled by an id that is later; Prune deletes both.
-	id := e.ids.Next(now)
+	id := e.next(now)
 	e.mu.Unlock()
 	if len(cleared) == 0 {
 		return nil, nil
@@ -146,11 +168,11 @@ func (e *Embedded) Healthy() error { return e.db.Healthy() }
 // Prune implements Ledger.
 func (e *Embedded) Prune(ctx context.Context, now time.Time, w Window, validity time.Duration) error {
 	e.prune(now, w, validity)
+	if err := e.pruneFailures(ctx, now, w); err != nil {
+		return fmt.Errorf("pruning the ledger: %w", err)
+	}
 	old := journal.After(now.Add(-retention(w)))
 	err := e.db.Write(ctx, func(tx store.Tx) error {
-		if _, err := tx.Exec("delete from failures where id < ?", old[:]); err != nil {
-			return err
-		}
 		if _, err := tx.Exec("delete from cleared where id < ?", old[:]); err != nil {
 			return err
 		}
@@ -166,6 +188,31 @@ func (e *Embedded) Prune(ctx context.Context, now time.Time, w Window, validity 
 		return fmt.Errorf("pruning the ledger: %w", err)
 	}
 	return nil
+}
+
+// pruneChunk bounds one deletion, so that failures never wait long behind it.
+const pruneChunk = 2000
+
+// pruneFailures deletes what is old by its id and, of what a clock that ran
+// ahead has given ids of the future, what is old by its time.
+func (e *Embedded) pruneFailures(ctx context.Context, now time.Time, w Window) error {
+	keep := retention(w)
+	old, future := journal.After(now.Add(-keep)), journal.After(now.Add(keep))
+	for {
+		var deleted int64
+		err := e.db.Write(ctx, func(tx store.Tx) error {
+			res, err := tx.Exec(`delete from failures where id in (select id from failures where id < ?
+				union all select id from failures where id >= ? and time < ? limit ?)`,
+				old[:], future[:], now.Add(-keep).UnixNano(), pruneChunk)
+			if err == nil {
+				deleted, err = res.RowsAffected()
+			}
+			return err
+		})
+		if err != nil || deleted < pruneChunk {
+			return err
+		}
+	}
 }
 
 // retention is how long a failure can matter.

@@ -13,13 +13,16 @@ import (
 
 // load fills the memory from the file, oldest first.
 func (e *Embedded) load(ctx context.Context, now time.Time, w Window, validity time.Duration) error {
+	if err := e.loadLast(ctx); err != nil {
+		return err
+	}
 	from := journal.After(now.Add(-retention(w)))
 	// A failure that was cleared by an unblock is history. Ids of failures and
 	// clearings come from one sequence, so their order is certain.
 	err := e.each(ctx, `select f.prefix, f.client, f.time, f.login, f.service, f.password, f.counted, f.id
 		from failures f left join cleared c on c.prefix = f.prefix
 		where f.id >= ? and (c.id is null or f.id > c.id) order by f.id`, []any{from[:]}, func(rows *sql.Rows) error {
-		return e.loadFailure(rows, w)
+		return e.loadFailure(rows, now, w)
 	})
 	if err != nil {
 		return err
@@ -47,7 +50,26 @@ func (e *Embedded) each(ctx context.Context, query string, args []any, use func(
 	return rows.Err()
 }
 
-func (e *Embedded) loadFailure(rows *sql.Rows, w Window) error {
+// loadLast finds the latest id, which the next ones must be above.
+func (e *Embedded) loadLast(ctx context.Context) error {
+	return e.each(ctx, "select id from (select max(id) as id from failures union all select max(id) from cleared) where id is not null",
+		nil, func(rows *sql.Rows) error {
+			var raw []byte
+			if err := rows.Scan(&raw); err != nil {
+				return err
+			}
+			var id journal.ID
+			if copy(id[:], raw) != len(id) {
+				return fmt.Errorf("a remembered failure has an id of %d bytes", len(raw))
+			}
+			if t := id.Time(); t.After(e.last) {
+				e.last = t
+			}
+			return nil
+		})
+}
+
+func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, w Window) error {
 	var (
 		f              rules.Failure
 		prefix, client string
@@ -64,8 +86,11 @@ func (e *Embedded) loadFailure(rows *sql.Rows, w Window) error {
 	if f.Client, err = netip.ParseAddr(client); err != nil {
 		return fmt.Errorf("a remembered failure: %w", err)
 	}
+	if f.Time = time.Unix(0, at); f.Time.Sub(now) > ahead {
+		f.Time = now // the clock was set back
+	}
 	// Only the shown form was kept; of a login without @ that is no address either.
-	f.Time, f.Login = time.Unix(0, at), f.Shown
+	f.Login, _ = rules.Logins{}.Canonical(f.Shown)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.addFailure(p, f, w)

@@ -60,15 +60,17 @@ func (m *memory) place(p netip.Prefix, c *client, now time.Time, w Window) {
 	}
 }
 
-// addFailure counts a failure. The lock is held.
-func (m *memory) addFailure(p netip.Prefix, f rules.Failure, w Window) rules.Tally {
+// addFailure counts a failure. stale tells that the store may hold an earlier
+// block of the prefix, which must not come back. The lock is held.
+func (m *memory) addFailure(p netip.Prefix, f rules.Failure, w Window) (t rules.Tally, stale bool) {
 	c := m.find(p)
 	if c == nil {
-		c = &client{}
+		c = &client{stale: true}
 	}
-	c.add(f, w)
-	m.place(p, c, f.Time, w)
-	return c.tally(f.Time, w)
+	latest := c.add(f, w)
+	m.place(p, c, latest, w)
+	stale, c.stale = c.stale, false
+	return c.tally(latest, w), stale
 }
 
 func (m *memory) tally(p netip.Prefix, now time.Time, w Window) rules.Tally {
@@ -107,11 +109,7 @@ func (m *memory) beginBlock(p netip.Prefix, id string, now time.Time, w Window) 
 	if c == nil {
 		return id // lifted in between: the id stands in the journal, the block is over
 	}
-	c.settle(now, w)
-	if c.block == "" {
-		c.block, c.since = id, now
-	}
-	return c.block
+	return c.begin(id, now, now, w)
 }
 
 // restoreBlock gives a block that outlived the daemon its id back.
@@ -119,8 +117,8 @@ func (m *memory) restoreBlock(p netip.Prefix, id string, since, now time.Time, w
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if c := m.find(p); c != nil {
-		c.block, c.since = id, since
-		c.settle(now, w)
+		c.stale = true // unless it is in force
+		c.begin(id, since, now, w)
 		m.place(p, c, now, w)
 	}
 }
@@ -186,7 +184,6 @@ func (m *memory) addGrant(addr netip.Addr, g rules.Grant) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, _ := m.grants.Get(addr)
-	// A new slice: readers may hold the old one.
 	list := make([]rules.Grant, 0, len(old)+1)
 	list = append(list, g)
 	for _, other := range old {
@@ -205,12 +202,25 @@ func (m *memory) validGrants(addr netip.Addr, now time.Time, validity time.Durat
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	list, _ := m.grants.Get(addr)
+	if len(list) > 0 && list[0].Last.Sub(now) > ahead {
+		untilNow(list, now)
+	}
 	for i, g := range list {
 		if now.Sub(g.Last) >= validity {
-			return list[:i]
+			return slices.Clone(list[:i])
 		}
 	}
-	return list
+	return slices.Clone(list)
+}
+
+// untilNow takes grants from before the clock was set back as given just now:
+// none may hold for longer than its validity.
+func untilNow(list []rules.Grant, now time.Time) {
+	for i := range list {
+		if list[i].Last.Sub(now) > ahead {
+			list[i].Last = now
+		}
+	}
 }
 
 // prune drops idle clients and old grants from the cold end of each table; it

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,7 +105,7 @@ func (c cause) over() bool { return c.f.BlockedUntil != nil && !c.now.Before(*c.
 func (c cause) tried() string {
 	counts := map[string]int{}
 	for _, f := range c.f.Failures {
-		counts[firstOf(f.Login, "(a name with forbidden characters)")]++
+		counts[f.Login]++
 	}
 	names := make([]string, 0, len(counts))
 	for name := range counts {
@@ -117,7 +118,11 @@ func (c cause) tried() string {
 		return strings.Compare(a, b)
 	})
 	for i, name := range names {
-		names[i] = fmt.Sprintf("%q %d×", name, counts[name])
+		shown := "a name with forbidden characters"
+		if name != "" {
+			shown = strconv.Quote(name)
+		}
+		names[i] = fmt.Sprintf("%s %d×", shown, counts[name])
 	}
 	return strings.Join(names, ", ")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"portreeve/journal"
+	"portreeve/rules"
 )
 
 // Found is what a text refers to, in its order, each once.
@@ -21,19 +22,25 @@ type Found struct {
 var words = regexp.MustCompile(`[0-9A-Za-z]+`)
 
 // rejected is the sender rule's default text (SPEC.md section 2). Mail programs
-// wrap lines anywhere, so any white space may stand between the words.
-var rejected = regexp.MustCompile(`<([^<>\r\n]{0,256})>\s+sender\s+rejected`)
+// wrap lines anywhere and quote them, so white space and > may stand between
+// the words.
+var rejected = regexp.MustCompile(`<([^<>\r\n]*)>[\s>]+sender[\s>]+rejected`)
+
+// softBreak is a line break that is none (RFC 2045 section 6.7): the source of a
+// bounce has them in the middle of words.
+var softBreak = regexp.MustCompile(`=\r?\n`)
 
 // Find reads a text of any length.
 func Find(text string) Found {
 	var f Found
+	text = softBreak.ReplaceAllString(text, "")
 	for _, w := range words.FindAllString(text, -1) {
 		if _, err := journal.ParseID(w); err == nil && plausible(w) && !slices.Contains(f.IDs, w) {
 			f.IDs = append(f.IDs, w)
 		}
 	}
 	for _, m := range rejected.FindAllStringSubmatch(text, -1) {
-		if !slices.Contains(f.Senders, m[1]) {
+		if len(m[1]) <= rules.MaxSenderBytes && !slices.Contains(f.Senders, m[1]) {
 			f.Senders = append(f.Senders, m[1])
 		}
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"time"
 )
@@ -57,26 +58,33 @@ func (w *writer) collect(first write) []write {
 	return w.group
 }
 
+// outcome is what became of a transaction.
+type outcome struct {
+	err   error
+	began bool // some write was tried; if none was, there is no use in trying each
+	fault bool // the error is the store's, not the write's own
+}
+
 // commit writes the group in one transaction. If that fails, each write is
 // tried alone, so that a bad one does not fail its neighbours.
 func (w *writer) commit(group []write) {
-	err := w.transact(group)
-	if err == nil || len(group) == 1 {
-		w.report(err)
+	all := w.transact(group)
+	if all.err == nil || !all.began || len(group) == 1 {
+		w.report(all)
 		for _, one := range group {
-			one.answer(err)
+			one.answer(all.err)
 		}
 		return
 	}
-	var last error
-	for i := range group {
-		err := w.transact(group[i : i+1])
-		group[i].answer(err)
-		if err != nil {
-			last = err
+	health := outcome{err: all.err}
+	for _, one := range group {
+		alone := w.transact([]write{one})
+		one.answer(alone.err)
+		if alone.fault || alone.err == nil && !health.fault {
+			health = alone
 		}
 	}
-	w.report(last)
+	w.report(health)
 }
 
 func (one write) answer(err error) {
@@ -85,22 +93,41 @@ func (one write) answer(err error) {
 	}
 }
 
-func (w *writer) transact(group []write) error {
+func (w *writer) transact(group []write) outcome {
 	if err := w.exec("begin immediate"); err != nil {
-		return err
+		w.rollback()
+		return outcome{err: err, fault: true}
 	}
 	for _, one := range group {
 		if err := one.do(w); err != nil {
-			return errors.Join(err, w.exec("rollback"))
+			w.rollback()
+			return outcome{err: err, began: true, fault: blamesStore(err)}
 		}
 	}
 	if err := w.exec("commit"); err != nil {
-		// A failed commit may have rolled back by itself; then this one's error says nothing.
-		_ = w.exec("rollback")
-		return err
+		w.rollback()
+		return outcome{err: err, began: true, fault: true}
 	}
 	w.dirty = true
-	return nil
+	return outcome{began: true}
+}
+
+// rollback ends what is left of a failed transaction. SQLite has ended it by
+// itself after some errors (a full disk); then this one's error says nothing.
+func (w *writer) rollback() { _ = w.exec("rollback") }
+
+// blamesStore tells a store that cannot be written from a write that is wrong in
+// itself: only the former is an alarm.
+func blamesStore(err error) bool {
+	var coded interface{ Code() int }
+	if !errors.As(err, &coded) {
+		return errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn)
+	}
+	switch coded.Code() & 0xff {
+	case 1, 18, 19, 20, 21, 25: // ERROR, TOOBIG, CONSTRAINT, MISMATCH, MISUSE, RANGE
+		return false
+	}
+	return true
 }
 
 // sync makes a commit with synchronous=FULL, which syncs the whole WAL before
@@ -114,24 +141,25 @@ func (w *writer) sync() {
 		err = w.transact([]write{{do: func(tx Tx) error {
 			_, err := tx.Exec("insert into synced(one, at) values(1, ?) on conflict(one) do update set at = excluded.at", time.Now().UnixNano())
 			return err
-		}}})
+		}}}).err
 	}
 	err = errors.Join(err, w.exec("pragma synchronous = normal"))
-	w.report(err)
+	w.report(outcome{err: err, fault: err != nil})
 	if err == nil {
 		w.dirty = false
 	}
 }
 
 // report keeps the fault that Healthy shows, with the time of the first failure.
-func (w *writer) report(err error) {
+// A write that was wrong in itself says nothing about the store.
+func (w *writer) report(o outcome) {
 	switch old := w.db.fault.Load(); {
-	case err == nil && old != nil:
+	case o.err == nil && old != nil:
 		w.db.fault.Store(nil)
-	case err != nil && old == nil:
-		w.db.fault.Store(&fault{err: err, since: time.Now()})
-	case err != nil:
-		w.db.fault.Store(&fault{err: err, since: old.since})
+	case o.fault && old == nil:
+		w.db.fault.Store(&fault{err: o.err, since: time.Now()})
+	case o.fault:
+		w.db.fault.Store(&fault{err: o.err, since: old.since})
 	}
 }
 

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+)
+
+// filled makes a store of some hundred pages, with rows that name their page
+// contents, and closes it.
+func filled(t *testing.T) string {
+	t.Helper()
+	p := path(t)
+	db := open(t, p)
+	for i := range 100 {
+		if err := db.Write(context.Background(), note(fmt.Sprintf("%03d", i), strings.Repeat("x", 9000))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestDamagedFileIsMovedAside(t *testing.T) {
+	for name, damage := range map[string]func(*testing.T, string){
+		"garbage":            func(t *testing.T, p string) { overwrite(t, p, []byte("once upon a time there was a mail server")) },
+		"zero bytes":         func(t *testing.T, p string) { overwrite(t, p, nil) },
+		"a few bytes":        func(t *testing.T, p string) { overwrite(t, p, magic[:7]) },
+		"only the magic":     func(t *testing.T, p string) { overwrite(t, p, magic) },
+		"zeroes":             func(t *testing.T, p string) { overwrite(t, p, make([]byte, 8192)) },
+		"truncated page":     func(t *testing.T, p string) { truncate(t, p, 4096*10+1000) },
+		"truncated":          func(t *testing.T, p string) { truncate(t, p, 4096*10) },
+		"one page left":      func(t *testing.T, p string) { truncate(t, p, 4096) },
+		"page overwritten":   func(t *testing.T, p string) { scribble(t, p, 4096*12, 4096) },
+		"tail overwritten":   func(t *testing.T, p string) { scribble(t, p, 4096*20, 4096*40) },
+		"header overwritten": func(t *testing.T, p string) { scribble(t, p, 16, 84) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := filled(t)
+			damage(t, p)
+			before, err := os.ReadFile(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			db := open(t, p)
+			if want := p + ".damaged-20261122T120000Z"; db.Damaged != want {
+				t.Fatalf("Damaged is %q, want %q", db.Damaged, want)
+			}
+			after, err := os.ReadFile(db.Damaged)
+			if err != nil || !bytes.Equal(before, after) {
+				t.Errorf("the damaged file was not kept as it was: %v", err)
+			}
+			if err := db.Write(context.Background(), note("a", "v")); err != nil {
+				t.Errorf("the new store: %v", err)
+			}
+			if n := count(t, db); n != 1 {
+				t.Errorf("%d rows in the new store", n)
+			}
+		})
+	}
+}
+
+// A second damage within the same second must not overwrite the first one's file.
+func TestNothingIsEverDeleted(t *testing.T) {
+	p := path(t)
+	for i, want := range []string{".damaged-20261122T120000Z", ".damaged-20261122T120000Z-2", ".damaged-20261122T120000Z-3"} {
+		overwrite(t, p, fmt.Appendf(nil, "garbage %d", i))
+		db := open(t, p)
+		if db.Damaged != p+want {
+			t.Fatalf("Damaged is %q, want %q", db.Damaged, p+want)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if body, err := os.ReadFile(db.Damaged); err != nil || string(body) != fmt.Sprintf("garbage %d", i) {
+			t.Errorf("%s holds %q: %v", db.Damaged, body, err)
+		}
+	}
+}
+
+func TestHealthyFileIsNotMoved(t *testing.T) {
+	db := open(t, filled(t))
+	if db.Damaged != "" || count(t, db) != 100 {
+		t.Errorf("moved to %q, %d rows", db.Damaged, count(t, db))
+	}
+}
+
+// The journal says who wrote to whom: others on the host may not read it.
+func TestFilesAreNotForEverybody(t *testing.T) {
+	db := open(t, path(t))
+	if err := db.Write(context.Background(), note("a", "v")); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		info, err := os.Stat(db.Path() + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o007 != 0 {
+			t.Errorf("%s has mode %v", suffix, info.Mode())
+		}
+	}
+}
+
+func TestDirectoryThatCannotBe(t *testing.T) {
+	file := path(t)
+	overwrite(t, file, []byte("a file, not a directory"))
+	_, err := Open(file+"/portreeve.db", testSchema, noon)
+	if err == nil || !strings.HasSuffix(err.Error(), "make it, or change store.path") {
+		t.Errorf("got %v", err)
+	}
+	dir := t.TempDir()
+	_, err = Open(dir, testSchema, noon)
+	if err == nil || !strings.Contains(err.Error(), "change store.path") {
+		t.Errorf("a directory as the file: %v", err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("the directory was moved: %v", err)
+	}
+}
+
+func overwrite(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func truncate(t *testing.T, path string, size int64) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() <= size {
+		t.Fatalf("the file has %d bytes only", info.Size())
+	}
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func scribble(t *testing.T, path string, offset int64, n int) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, fs.ModePerm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(bytes.Repeat([]byte{0xa5}, n), offset); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
