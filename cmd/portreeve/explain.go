@@ -13,6 +13,7 @@ import (
 	"portreeve/internal/explain"
 	"portreeve/internal/paste"
 	"portreeve/journal"
+	"portreeve/rules"
 )
 
 // senderSince is how far back a rejected sender is looked for when the pasted
@@ -50,7 +51,7 @@ func explainText(cmd *cobra.Command, g *globals, text string) error {
 	if len(found.IDs)+len(found.Senders) == 0 {
 		fmt.Fprintln(cmd.ErrOrStderr(), "portreeve: there is no id in this text: an id has 22 letters and digits and stands after the reply code")
 		if g.json {
-			return errors.Join(printJSON(cmd.OutOrStdout(), admin.ExplainAnswer{Found: []explain.Explanation{}, Unknown: []string{}}), errFinding)
+			return errors.Join(printJSON(cmd.OutOrStdout(), []explain.Explanation{}), errFinding)
 		}
 		return errFinding
 	}
@@ -65,7 +66,7 @@ func explainText(cmd *cobra.Command, g *globals, text string) error {
 		return err
 	}
 	if g.json {
-		err = printJSON(cmd.OutOrStdout(), answer)
+		err = printJSON(cmd.OutOrStdout(), answer.Found)
 	} else {
 		for i, x := range answer.Found {
 			if i > 0 {
@@ -126,7 +127,9 @@ func printExplanation(w io.Writer, x explain.Explanation) error {
 		{"  cause", shown(x.Cause)},
 		{"  client", shown(x.Client) + port},
 		{"  login", login},
-		{"  sender", "<" + shown(x.Sender) + ">"},
+	}
+	if x.Stage != rules.StageAuth.String() { // AUTH comes before there is one
+		rows = append(rows, []string{"  sender", "<" + shown(x.Sender) + ">"})
 	}
 	if len(x.Recipients) > 0 {
 		rows = append(rows, []string{"  recipient", shown(strings.Join(x.Recipients, ", "))})

@@ -12,6 +12,7 @@ import (
 	"portreeve/internal/admin"
 	"portreeve/internal/explain"
 	"portreeve/internal/gate"
+	"portreeve/internal/store"
 	"portreeve/journal"
 	"portreeve/ledger"
 )
@@ -49,7 +50,10 @@ const maxCandidates = 10
 
 // Explain implements admin.Backend.
 func (b backend) Explain(ctx context.Context, r admin.ExplainRequest) (admin.ExplainAnswer, error) {
-	b.gate.Flush() // counts of the last second
+	b.gate.Flush() // the counts of the last second
+	if err := b.db.Write(ctx, func(store.Tx) error { return nil }); err != nil {
+		b.Log.Warn("counts may lag behind", "error", err)
+	}
 	a := admin.ExplainAnswer{Found: []explain.Explanation{}, Unknown: []string{}}
 	add := func(e journal.Entry) error {
 		x, err := explain.Of(e, b.Now())

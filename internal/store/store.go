@@ -215,8 +215,7 @@ func (db *DB) open(schema []string) (err error) {
 }
 
 // checkPages walks every table: a damaged page would otherwise show only when
-// a write or a look-up meets it. A journal of 2 GiB takes 2.5 s (measured, from
-// the page cache).
+// a write or a look-up meets it. 400 MB take 0.5 s from the page cache (measured).
 func (db *DB) checkPages() error {
 	var result string
 	if err := db.writer.QueryRow("pragma quick_check(1)").Scan(&result); err != nil {

@@ -1,0 +1,50 @@
+# make help lists what there is.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT  ?= $(shell git rev-parse --verify --quiet HEAD 2>/dev/null || echo unknown)
+FUZZTIME ?= 30s
+
+# The race detector needs a C compiler; the program itself never does.
+RACE := $(if $(shell command -v gcc),-race,)
+
+.PHONY: help build test lint vet unit real demo demo-stop fuzz clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## bin/portreeve, one static program
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/portreeve ./cmd/portreeve
+
+test: lint vet unit real ## everything: lint, vet, the tests in-process and on real Postfix and Dovecot
+
+lint: ## gofumpt and staticcheck
+	@unformatted=$$(go tool gofumpt -l .) || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run go tool gofumpt -w on:"; echo "$$unformatted"; exit 1; fi
+	go tool staticcheck -tags real ./...
+
+vet: ## go vet
+	go vet -tags real ./...
+
+unit: ## the tests in-process, with the race detector where gcc is
+	@$(if $(RACE),:,echo "no gcc here: running the tests WITHOUT the race detector; apt-get install gcc libc6-dev")
+	go test $(RACE) ./...
+
+real: ## the stories on real Postfix and Dovecot (Docker, or root on Debian)
+	integration/run.sh
+
+demo: ## a mail host to try by hand, and the documented refusals as a transcript
+	demo/start.sh
+
+demo-stop: ## ends the demo
+	docker rm --force portreeve-demo
+
+fuzz: ## every fuzz test for FUZZTIME each
+	@go list ./... | while read -r package; do \
+		for fuzz in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz'); do \
+			echo "$$package $$fuzz"; \
+			go test -run '^$$' -fuzz "^$$fuzz$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+		done; \
+	done
+
+clean: ## removes what make made
+	rm -rf bin
