@@ -44,9 +44,9 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 		}
 		stopped <- err
 	})
-	if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-		stop()
-		return fmt.Errorf("serving HTTP on %s: %w", ln.Addr(), err)
+	// A guarded listener fails as soon as ctx ends, before Shutdown has begun.
+	if err := s.Serve(ln); stop() {
+		return errors.Join(fmt.Errorf("serving HTTP on %s: %w: restart the service", ln.Addr(), err), s.Close())
 	}
 	return <-stopped
 }
