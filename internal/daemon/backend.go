@@ -103,7 +103,7 @@ func (b backend) Blocks(context.Context) ([]admin.Block, error) {
 
 func shownBlock(b ledger.Block) admin.Block {
 	shown := admin.Block{
-		Prefix: prefixText(b.Prefix), ID: b.ID, Since: b.Since.UTC(), Until: b.Until.UTC(),
+		Prefix: gate.PrefixText(b.Prefix), ID: b.ID, Since: b.Since.UTC(), Until: b.Until.UTC(),
 		Failures: b.Count, Logins: []admin.LoginCount{}, Attempts: gate.FailureFacts(b.Failures),
 	}
 	counts := map[string]int{}
@@ -117,14 +117,6 @@ func shownBlock(b ledger.Block) admin.Block {
 		return cmp.Or(cmp.Compare(y.Count, x.Count), strings.Compare(x.Login, y.Login))
 	})
 	return shown
-}
-
-// prefixText shows a single address as one.
-func prefixText(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
 }
 
 // Unblock implements admin.Backend.
@@ -145,7 +137,7 @@ func (b backend) Unblock(ctx context.Context, r admin.UnblockRequest) ([]admin.U
 		}
 		u := admin.Unblocked{Address: r.Addresses[i], Lifted: []string{}}
 		for _, block := range lifted {
-			u.Lifted = append(u.Lifted, prefixText(block.Prefix))
+			u.Lifted = append(u.Lifted, gate.PrefixText(block.Prefix))
 			b.Log.Info("client unblocked", "client", a.String(), "prefix", block.Prefix.String(), "id", block.ID)
 		}
 		results = append(results, u)

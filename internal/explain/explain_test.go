@@ -63,7 +63,7 @@ func entry(t *testing.T, reason rules.Reason, change func(*journal.Entry, *gate.
 	t.Helper()
 	f := gate.Facts{
 		LookedAt: "jan@seznam.cz", As: "jan.novak@domena.cz", Limit: 10, Count: 11, BlockedSince: &noon, BlockedUntil: &until,
-		Prefix: "192.0.2.7/32", Domains: map[string][]string{"domena.cz": {"domena.cz", "domena.eu"}},
+		Prefix: "192.0.2.7", Domains: map[string][]string{"domena.cz": {"domena.cz", "domena.eu"}},
 		Failures: []gate.FailureFact{
 			{Time: noon, Client: "192.0.2.7", Login: "info@firma.cz", Service: "smtp", Counted: true},
 			{Time: noon, Client: "192.0.2.7", Login: "eva@domena.cz", Service: "smtp", Counted: true},

@@ -45,7 +45,7 @@ func (g *Gate) block(ctx context.Context, s *State, c blockCause) string {
 func (g *Gate) writeBlock(ctx context.Context, s *State, c blockCause, id string, tally rules.Tally) {
 	r := &rules.Request{Stage: c.stage, Protocol: c.protocol, Time: c.time, Client: c.client, Port: c.port}
 	finding := rules.Finding{Rule: rules.RuleThrottled, Reason: rules.ReasonBlocked, Observed: s.Policy.Observes(rules.RuleThrottled)}
-	known := Facts{Prefix: c.prefix.String()}
+	known := Facts{Prefix: PrefixText(c.prefix)}
 	tally.Since = c.time
 	known.tally(tally, s.Policy)
 	known.Failures = FailureFacts(g.Ledger.Failures(c.prefix, netip.Addr{}, c.time.Add(-s.Policy.Throttle.Window)))

@@ -121,6 +121,14 @@ func values(answers []answer[[]string], failed *bool) []string {
 	return out
 }
 
+// PrefixText shows a prefix as people read it: a single address as one.
+func PrefixText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
 // addrText is a client address as people read it.
 func addrText(a netip.Addr) string {
 	if !a.IsValid() {
