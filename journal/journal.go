@@ -46,8 +46,8 @@ type Journal struct{ db *store.DB }
 // New keeps the journal in an open store.
 func New(db *store.DB) *Journal { return &Journal{db: db} }
 
-const insert = `insert into decisions(id, rule, client, login, sender, observed, count, last, entry)
-	values(?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict(id) do nothing`
+const insert = `insert into decisions(id, rule, client, login, sender, port, observed, count, last, entry)
+	values(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict(id) do nothing`
 
 // Write records an entry and returns when it is committed: its id may then be
 // told to a client. Writing an id twice changes nothing.
@@ -62,7 +62,7 @@ func (j *Journal) Write(ctx context.Context, e Entry) error {
 	}
 	err = j.db.Write(ctx, func(tx store.Tx) error {
 		_, err := tx.Exec(insert, id[:], e.Rule, e.Client, e.Login, e.Sender,
-			e.Observed, e.Count, e.Last.UnixNano(), body)
+			e.Port, e.Observed, e.Count, e.Last.UnixNano(), body)
 		return err
 	})
 	if err != nil {
@@ -71,17 +71,29 @@ func (j *Journal) Write(ctx context.Context, e Entry) error {
 	return nil
 }
 
-const again = `update decisions set count = count + ?, last = max(last, ?), observed = observed and ? where id = ?`
+// Repeats are further refusals under an id that is recorded already.
+type Repeats struct {
+	Times    int
+	Last     time.Time
+	Observed bool // all of them
+	// Port and Sender are the last one's. An entry that has none takes them: that
+	// of a block, which began at AUTH, before there was either.
+	Port   uint16
+	Sender string
+}
 
-// Again counts further refusals under an id that is recorded already. Nobody
-// waits for it; under a flood counts may be lost, ids never.
-func (j *Journal) Again(id string, times int, last time.Time, observed bool) {
+const again = `update decisions set count = count + ?1, last = max(last, ?2), observed = observed and ?3,
+	port = iif(?4 <> 0, ?4, port), sender = iif(?5 <> '', ?5, sender) where id = ?6`
+
+// Again counts refusals under a recorded id. Nobody waits for it; under a flood
+// counts may be lost, ids never.
+func (j *Journal) Again(id string, r Repeats) {
 	key, err := ParseID(id)
 	if err != nil {
 		return
 	}
 	j.db.Later(func(tx store.Tx) error {
-		_, err := tx.Exec(again, times, last.UnixNano(), observed, key[:])
+		_, err := tx.Exec(again, r.Times, r.Last.UnixNano(), r.Observed, r.Port, r.Sender, key[:])
 		return err
 	})
 }
@@ -89,7 +101,7 @@ func (j *Journal) Again(id string, times int, last time.Time, observed bool) {
 // ErrUnknown is returned for an id that is not in the journal.
 var ErrUnknown = errors.New("no such id in the journal")
 
-const columns = `select id, observed, count, last, entry from decisions `
+const columns = `select id, port, sender, observed, count, last, entry from decisions `
 
 // Get finds one entry.
 func (j *Journal) Get(ctx context.Context, id string) (Entry, error) {
@@ -102,7 +114,7 @@ func (j *Journal) Get(ctx context.Context, id string) (Entry, error) {
 		return Entry{}, ErrUnknown
 	}
 	if err != nil {
-		return Entry{}, fmt.Errorf("reading %s from the journal: %w", id, err)
+		return Entry{}, fmt.Errorf("reading %s from the journal: %w", id, j.db.Read(err))
 	}
 	return e, nil
 }
@@ -131,21 +143,21 @@ func (j *Journal) find(ctx context.Context, q Query, wanted func(Entry) bool) ([
 	where, args := q.where()
 	rows, err := j.db.Reader().QueryContext(ctx, columns+where+" order by id desc", args...)
 	if err != nil {
-		return nil, fmt.Errorf("reading the journal: %w", err)
+		return nil, fmt.Errorf("reading the journal: %w", j.db.Read(err))
 	}
 	defer rows.Close()
 	var found []Entry
 	for len(found) < q.Limit && rows.Next() {
 		e, err := scan(rows)
 		if err != nil {
-			return nil, fmt.Errorf("reading the journal: %w", err)
+			return nil, fmt.Errorf("reading the journal: %w", j.db.Read(err))
 		}
 		if wanted(e) {
 			found = append(found, e)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading the journal: %w", err)
+		return nil, fmt.Errorf("reading the journal: %w", j.db.Read(err))
 	}
 	return found, nil
 }
@@ -191,15 +203,23 @@ func scan(row interface{ Scan(...any) error }) (Entry, error) {
 	var (
 		e        Entry
 		id, body []byte
+		sender   string
+		port     uint16
 		last     int64
 		count    int
 		observed bool
 	)
-	if err := row.Scan(&id, &observed, &count, &last, &body); err != nil {
+	if err := row.Scan(&id, &port, &sender, &observed, &count, &last, &body); err != nil {
 		return Entry{}, err
 	}
 	if err := json.Unmarshal(body, &e); err != nil {
 		return Entry{}, fmt.Errorf("an entry is not readable: %w", err)
+	}
+	if e.Port == 0 {
+		e.Port = port
+	}
+	if e.Sender == "" {
+		e.Sender = sender
 	}
 	e.Observed, e.Count, e.Last = observed, count, time.Unix(0, last).UTC()
 	return e, nil

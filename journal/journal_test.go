@@ -153,7 +153,7 @@ func TestUnknownAndMalformedIDs(t *testing.T) {
 	if err := f.Write(context.Background(), f.refusal(0, func(e *journal.Entry) { e.ID = "x" })); err == nil {
 		t.Error("an entry without an id was recorded")
 	}
-	f.Again("x", 1, noon, false) // nothing to count: nothing happens
+	f.Again("x", journal.Repeats{Times: 1, Last: noon, Observed: false}) // nothing to count: nothing happens
 }
 
 func TestWriteAfterCloseSaysSo(t *testing.T) {
@@ -170,21 +170,21 @@ func TestAgainCounts(t *testing.T) {
 	f := open(t)
 	e := f.refusal(0, func(e *journal.Entry) { e.Observed = true })
 	f.write(e)
-	f.Again(e.ID, 3, noon.Add(time.Minute), true)
-	f.Again(e.ID, 2, noon.Add(30*time.Second), true) // late: the last one stays the last
+	f.Again(e.ID, journal.Repeats{Times: 3, Last: noon.Add(time.Minute), Observed: true})
+	f.Again(e.ID, journal.Repeats{Times: 2, Last: noon.Add(30 * time.Second), Observed: true}) // late: the last one stays the last
 	f.settle()
 	got := f.get(e.ID)
 	if got.Count != 6 || !got.Last.Equal(noon.Add(time.Minute)) || !got.Time.Equal(noon) || !got.Observed {
 		t.Errorf("count %d, last %s, time %s, observed %t", got.Count, got.Last, got.Time, got.Observed)
 	}
 	// One that was enforced makes it a real refusal, for ever.
-	f.Again(e.ID, 1, noon, false)
-	f.Again(e.ID, 1, noon, true)
+	f.Again(e.ID, journal.Repeats{Times: 1, Last: noon, Observed: false})
+	f.Again(e.ID, journal.Repeats{Times: 1, Last: noon, Observed: true})
 	f.settle()
 	if got := f.get(e.ID); got.Observed || got.Count != 8 {
 		t.Errorf("count %d, observed %t", got.Count, got.Observed)
 	}
-	f.Again(f.ids.Next(noon).String(), 1, noon, false) // of an entry that was never stored
+	f.Again(f.ids.Next(noon).String(), journal.Repeats{Times: 1, Last: noon, Observed: false}) // of an entry that was never stored
 	f.settle()
 	if n := len(f.find(journal.Query{})); n != 1 {
 		t.Errorf("%d entries", n)

@@ -49,8 +49,9 @@ func (j *Journal) Prune(ctx context.Context, now time.Time, keep time.Duration, 
 	return nil
 }
 
-func (j *Journal) deleteOldest(ctx context.Context, before ID, most int) (deleted int64, err error) {
-	err = j.db.Write(ctx, func(tx store.Tx) error {
+func (j *Journal) deleteOldest(ctx context.Context, before ID, most int) (int64, error) {
+	var deleted int64 // the writer's until Write returns without an error
+	err := j.db.Write(ctx, func(tx store.Tx) error {
 		res, err := tx.Exec(`delete from decisions where id in
 			(select id from decisions where id < ? order by id limit ?)`, before[:], most)
 		if err == nil {

@@ -39,8 +39,22 @@ func (c *client) add(f rules.Failure, w Window) (latest time.Time) {
 	}
 	c.settle(latest, w)
 	c.failures = slices.Insert(c.failures, at, f)
+	if w.Once && f.Counted {
+		c.dropRepeats()
+	}
 	c.trim(f.Counted, w)
 	return latest
+}
+
+// dropRepeats keeps a program that repeats one stored password from pushing the
+// failures out that count. The list then has as many as the count.
+func (c *client) dropRepeats() {
+	for i := 0; i < len(c.failures); i++ {
+		if f := c.failures[i]; f.Counted && repeated(f, c.failures[i+1:]) {
+			c.failures = slices.Delete(c.failures, i, i+1)
+			i--
+		}
+	}
 }
 
 // trim drops the oldest failures above the bound of one kind. Those that count
@@ -104,7 +118,7 @@ func (c *client) begin(id string, since, now time.Time, w Window) (inForce strin
 func (c *client) count(now time.Time, w Window) (count int, until time.Time) {
 	for i := len(c.failures) - 1; i >= 0; i-- {
 		f := c.failures[i]
-		if !f.Counted || now.Sub(f.Time) >= w.Length {
+		if !f.Counted || now.Sub(f.Time) >= w.Length || w.Once && repeated(f, c.failures[i+1:]) {
 			continue
 		}
 		count++
@@ -113,6 +127,15 @@ func (c *client) count(now time.Time, w Window) (count int, until time.Time) {
 		}
 	}
 	return count, until
+}
+
+// repeated tells whether the same wrong password of the same login comes again
+// later; the latest stands for all. A witness that tells no passwords apart
+// leaves the hash empty.
+func repeated(f rules.Failure, later []rules.Failure) bool {
+	return f.Password != "" && slices.ContainsFunc(later, func(l rules.Failure) bool {
+		return l.Counted && l.Login == f.Login && l.Password == f.Password
+	})
 }
 
 func (c *client) tally(now time.Time, w Window) rules.Tally {

@@ -17,6 +17,7 @@ import (
 type Window struct {
 	Limit  int
 	Length time.Duration
+	Once   bool // one wrong password of one login counts once, however often it is tried
 }
 
 // Block is a client prefix above the limit.

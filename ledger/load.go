@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"portreeve/journal"
@@ -91,6 +92,7 @@ func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, w Window) error {
 	}
 	// Only the shown form was kept; of a login without @ that is no address either.
 	f.Login, _ = rules.Logins{}.Canonical(f.Shown)
+	f.Vague = f.Shown != "" && !strings.Contains(f.Shown, "@")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.addFailure(p, f, w)

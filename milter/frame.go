@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
+
+	"portreeve/internal/listen"
 )
 
 // Commands of the protocol, as the first byte of a frame.
@@ -75,8 +78,22 @@ type vetter struct {
 	macros int // in a row
 }
 
-// inMessage tells whether a message has begun and not ended.
-func (v *vetter) inMessage() bool { return v.state >= envelope }
+// envelopeLinger is how long a drain waits for a client that has sent MAIL and
+// not yet the message: long enough for a pipelining one, short for one that
+// would keep the daemon from restarting.
+const envelopeLinger = 2 * time.Second
+
+// linger is how long a drain waits here for the next frame.
+func (v *vetter) linger() time.Duration {
+	switch {
+	case v.state >= header:
+		return listen.DefaultDrain
+	case v.state == envelope:
+		return envelopeLinger
+	default:
+		return 0
+	}
+}
 
 // vet takes the next frame's command and payload.
 func (v *vetter) vet(cmd byte, payload []byte) error {

@@ -39,6 +39,8 @@ type guard struct {
 	handed int    // bytes of it that the library has
 	failed bool   // nothing more is read
 
+	settled bool // the session has refused the present message
+
 	told macros // of the last macro frame
 	now  macros // of the present command
 
@@ -89,8 +91,12 @@ func (g *guard) next() error {
 	if cap(g.frame) > keptFrame {
 		g.frame = nil
 	}
-	// A message that has begun is what a drain waits for.
-	if err := g.pace.Wait(g.vetter.inMessage()); err != nil {
+	// A message that has begun is what a drain waits for, unless it is refused.
+	linger := g.vetter.linger()
+	if g.settled {
+		linger = 0
+	}
+	if err := g.pace.Wait(linger); err != nil {
 		return err
 	}
 	if _, err := g.in.Peek(1); err != nil {

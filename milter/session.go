@@ -90,6 +90,7 @@ func (s *session) MailFrom(_ string, _ *library.Modifier) (library.Response, err
 		sender: path(s.conn.payload()), login: m.authAuthen, queueID: m.queueID, tls: m.tlsVersion != "",
 	}
 	response, refused := s.decide(&rules.Request{Stage: rules.StageMail})
+	s.conn.settled = refused
 	if refused {
 		s.refused = response
 	}
@@ -137,7 +138,7 @@ func (s *session) Headers(textproto.MIMEHeader, *library.Modifier) (library.Resp
 		Stage: rules.StageHeaders, Recipients: s.recipients, Message: s.header.Message(),
 	})
 	if refused {
-		s.refused = response
+		s.refused, s.conn.settled = response, true
 	}
 	return response, nil
 }

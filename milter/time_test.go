@@ -107,11 +107,27 @@ func TestDrain(t *testing.T) {
 			r.send(negotiate, connect, helo, mail)
 			r.cancel()
 			synctest.Wait()
-			<-time.After(15 * time.Second)
+			<-time.After(time.Second)
 			r.want(r.send(rcpt, subject, endOfHeader), continues)
-			<-time.After(5 * time.Second)
+			<-time.After(15 * time.Second)
 			r.want(r.send(endOfMsg), continues)
 			r.closesAfter(0)
+		})
+	})
+	t.Run("after a refused MAIL", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t)
+			r.send(negotiate, connect, helo, frame('M', str("<refuse@a.cz>")))
+			r.cancel()
+			r.closesAfter(0)
+		})
+	})
+	t.Run("inside an envelope", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t)
+			r.send(negotiate, connect, helo, mail, rcpt)
+			r.cancel()
+			r.closesAfter(2 * time.Second)
 		})
 	})
 	t.Run("inside a frame", func(t *testing.T) {

@@ -87,6 +87,10 @@ func (c *conn) whole() (int, error) {
 	} else if at := bytes.Index(c.in[c.scanned:c.end], []byte("\n\n")); at >= 0 {
 		n = c.scanned + at + 2 - c.begin
 	} else {
+		// A peer that ends its lines in CRLF never sends an empty one.
+		if bytes.IndexByte(c.in[c.scanned:c.end], '\r') >= 0 {
+			return 0, malformed{errCR}
+		}
 		// The last byte may be the first half of an empty line.
 		c.scanned = max(c.begin, c.end-1)
 	}
@@ -162,7 +166,7 @@ func (c *conn) fill() error {
 
 func (c *conn) setDeadline() error {
 	if c.begin == c.end {
-		return c.pace.Wait(false)
+		return c.pace.Wait(0)
 	}
 	if !c.begun {
 		c.begun = true

@@ -26,6 +26,11 @@ func relaying(q *inquiry) (Finding, bool) {
 	if !foreign || q.identity().login != "" {
 		return pass()
 	}
+	if q.barred != "" {
+		if f, refused := q.loginFinding(q.barred, true); refused {
+			return f, true
+		}
+	}
 	return q.unauthenticated(ReasonRelayNoAuth), true
 }
 
@@ -38,10 +43,17 @@ func popPermit(q *inquiry) (Finding, bool) {
 	return pass()
 }
 
-// usable tells whether the account may send at all, with this sender.
+// usable tells whether nothing that is enforced speaks against the account or
+// its sender: what only observes must not refuse by withholding the OK.
 func (q *inquiry) usable(who identity) bool {
 	account, state := q.f.Account(who.login)
-	return state == Known && account.SMTP && q.mayUse(who.login, q.r.Sender).ok
+	switch {
+	case state == Failed:
+		return q.OnFailure == FailAccept
+	case state == Absent && !q.Observes(RuleAuthRejected), state == Known && !account.SMTP && !q.Observes(RuleAccessDisabled):
+		return false
+	}
+	return q.Observes(RuleSender) || q.mayUse(who.login, q.r.Sender).ok
 }
 
 // unauthenticated picks the text of rule 3 from the failed logins of the last
@@ -57,9 +69,12 @@ func (q *inquiry) unauthenticated(reason Reason) Finding {
 	}
 	tried := failures[0]
 	for _, other := range failures[1:] {
-		if other.Login != tried.Login {
+		if other.Login != tried.Login || other.Vague || tried.Vague {
 			return f
 		}
+	}
+	if tried.Vague && q.Logins.DefaultDomain != "" {
+		return f
 	}
 	if _, whole := q.Logins.Canonical(tried.Login); !whole {
 		f.Rule, f.Reason = RuleAuthRejected, ReasonNoAuthNotAddress

@@ -7,13 +7,15 @@ type step func(*inquiry) (f Finding, refused bool)
 // order is SPEC.md section 3's order of the rules at each stage. The first that
 // refuses gives the reply.
 var order = [stageCount][]step{
-	StageAuth:     {throttleAuth, loginHint},
-	StageHelo:     {throttleHelo},
-	StageMail:     {throttleMail, login, authNeeded, sender},
-	StageRcpt:     {throttleRelaying, relaying},
-	StageEnvelope: {throttleMail, throttleRelaying, login, authNeeded, sender, relaying},
-	StageRelay:    {throttleMail, throttleRelaying, authNeeded, relaying, popPermit},
-	StageHeaders:  {forwarded},
+	StageAuth:       {throttleAuth, loginHint},
+	StageAuthBegin:  {throttleAuth},
+	StageAuthFailed: {loginFailed},
+	StageHelo:       {throttleHelo},
+	StageMail:       {throttleMail, login, authNeeded, sender},
+	StageRcpt:       {throttleRelaying, relaying},
+	StageEnvelope:   {throttleMail, throttleRelaying, login, authNeeded, sender, relaying},
+	StageRelay:      {throttleMail, throttleRelaying, authNeeded, relaying, popPermit},
+	StageHeaders:    {headerFrom, forwarded},
 }
 
 // inquiry is the state of one decision.
@@ -23,6 +25,7 @@ type inquiry struct {
 	f       Facts
 	who     identity
 	whoDone bool
+	barred  string // a mixed port's account by POP grant that fits the sender and may not send
 	d       *Decision
 }
 
@@ -39,7 +42,7 @@ func (p *Policy) Decide(r *Request, f Facts) Decision {
 		if !refused {
 			continue
 		}
-		if p.Observes(finding.Rule) {
+		if finding.Observed || p.Observes(finding.Rule) {
 			finding.Observed = true
 			finding.Counts = false // Dovecot will check the password, and tell
 			d.Observed = append(d.Observed, finding)

@@ -140,6 +140,15 @@ func TestAuthNeeded(t *testing.T) {
 			}
 		}
 	}
+	vague := func(n int) func(*world) {
+		return func(w *world) {
+			for range n {
+				f := failed("j… (3 characters)")
+				f.Vague = true
+				w.failures = append(w.failures, f)
+			}
+		}
+	}
 	mail := func() *Request { return request(StageMail, stranger, 587, "", "jan@domena.cz") }
 	for _, g := range []given{
 		{name: "no AUTH", r: mail(), want: RuleAuthFailed, reason: ReasonNoAuth},
@@ -150,6 +159,9 @@ func TestAuthNeeded(t *testing.T) {
 		{name: "no whole address", r: mail(), world: tried("ghost"), want: RuleAuthRejected, reason: ReasonNoAuthNotAddress},
 		{name: "a name with forbidden characters", r: mail(), world: tried(""), want: RuleAuthRejected},
 		{name: "disabled", r: mail(), world: tried("eva@domena.cz"), want: RuleAccessDisabled, reason: ReasonNoAuthDisabled},
+		{name: "one name from before a restart", r: mail(), world: vague(1), want: RuleAuthRejected, reason: ReasonNoAuthNotAddress},
+		{name: "two may be two", r: mail(), world: vague(2), want: RuleAuthFailed},
+		{name: "one that the default domain would complete", r: mail(), world: vague(1), policy: func(p *Policy) { p.Logins.DefaultDomain = "domena.cz" }, want: RuleAuthFailed},
 		{name: "two logins say nothing", r: mail(), world: tried("ghost@domena.cz", "eva@domena.cz"), want: RuleAuthFailed},
 		{name: "no hints", r: mail(), world: tried("eva@domena.cz"), policy: func(p *Policy) { p.Hints = false }, want: RuleAuthFailed},
 		{name: "shared addresses say nothing", r: request(StageMail, sharedIP, 587, "", "jan@domena.cz"), world: tried("eva@domena.cz"), want: RuleAuthFailed},
@@ -188,7 +200,11 @@ func TestPOPGrant(t *testing.T) {
 		{name: "relay permits on 25", r: relay(25, jan), world: granted(jan), permit: true},
 		{name: "relay on 25 with another sender", r: relay(25, "a@seznam.cz"), world: granted(jan), want: RuleAuthFailed},
 		{name: "relay on 587 with another sender is not permitted", r: relay(587, "a@seznam.cz"), world: granted(jan)},
-		{name: "relay of a disabled account on 25", r: relay(25, eva), world: granted(eva), want: RuleAuthFailed},
+		{name: "relay of a disabled account on 25", r: relay(25, eva), world: granted(eva), want: RuleAccessDisabled, reason: ReasonLoginDisabled},
+		{name: "a disabled account's mail for this server on 25", r: request(StageMail, stranger, 25, "", eva), world: granted(eva)},
+		{name: "disabled but fitting before enabled but not", r: request(StageMail, stranger, 587, "", eva), world: granted("info@firma.cz", eva), want: RuleAccessDisabled},
+		{name: "observed sender with a real grant", r: relay(587, "a@seznam.cz"), world: granted(jan), permit: true, policy: func(p *Policy) { p.Observe = map[Rule]bool{RuleSender: true} }},
+		{name: "observed account with a real grant", r: relay(587, eva), world: granted(eva), permit: true, policy: func(p *Policy) { p.Observe = map[Rule]bool{RuleAccessDisabled: true} }},
 		{name: "mixed: not fitting is ignored", r: request(StageMail, stranger, 25, "", "a@seznam.cz"), world: granted(jan)},
 		{name: "directory down", r: request(StageMail, stranger, 587, "", jan), world: func(w *world) { granted(jan)(w); w.down = true }, want: RuleDefer},
 	} {

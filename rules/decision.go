@@ -38,12 +38,19 @@ const (
 	ReasonLoginUnknown    Reason = "login-unknown"
 	ReasonLoginNotAddress Reason = "login-not-whole-address"
 	ReasonLoginDisabled   Reason = "login-disabled"
+	// auth_failed: the password check itself (SASL relay).
+	ReasonLoginFailed Reason = "login-failed"
 	// sender
 	ReasonSenderDomain     Reason = "sender-domain-not-of-account"
 	ReasonSenderAddress    Reason = "sender-address-not-of-account"
 	ReasonSenderNotPlain   Reason = "sender-not-plain-address"
 	ReasonSenderNull       Reason = "sender-null"
 	ReasonSenderNotWebmail Reason = "sender-external-outside-webmail"
+	// sender, for the header (rule 6)
+	ReasonHeaderMissing    Reason = "header-from-missing"
+	ReasonHeaderSeveral    Reason = "header-from-more-than-one"
+	ReasonHeaderUnreadable Reason = "header-from-not-readable"
+	ReasonHeaderDomain     Reason = "header-from-not-of-account"
 	// throttled
 	ReasonBlocked Reason = "too-many-failures"
 	// relay

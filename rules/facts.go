@@ -63,6 +63,7 @@ type Failure struct {
 	Shown    string // the login as it may be kept and shown (see ShownLogin)
 	Protocol string // Dovecot's name of the service: smtp, submission
 	Password string // Dovecot's short hash of the password (auth policy's pwhash), or empty
+	Vague    bool   // Login is only what may be shown: a name without @ from before a restart
 	Counted  bool   // false: a refusal at AUTH that does not count (access_disabled)
 }
 

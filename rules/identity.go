@@ -22,9 +22,10 @@ func (q *inquiry) identity() identity {
 }
 
 // byGrant is rule 8's choice among the accounts that collected POP from the
-// address: any that may use the sender, the latest first. Where none may, a
-// submission port decides by the latest (and refuses its sender), while a mixed
-// port ignores the grant, for the address may also be a mail server.
+// address: the latest that may use the sender, an enabled one before others.
+// Where none may use it, a submission port decides by the latest (and refuses
+// its sender). A mixed port ignores what does not fit, for the address may also
+// be a mail server; an account that fits and is disabled is only kept in mind.
 func (q *inquiry) byGrant() identity {
 	if !q.POP.Enabled || !q.r.Client.IsValid() || q.ManyPeople(q.r.Client) {
 		return identity{}
@@ -33,17 +34,25 @@ func (q *inquiry) byGrant() identity {
 	if len(grants) == 0 || len(grants) > q.POP.MaxAccounts {
 		return identity{}
 	}
+	fits := ""
 	for _, g := range grants {
 		account, state := q.f.Account(g.Login)
-		if state == Failed && !q.submission() {
-			continue
-		}
-		if state == Failed || state == Known && account.SMTP && q.mayUse(g.Login, q.r.Sender).ok {
+		switch {
+		case state == Failed && q.submission():
+			return identity{login: g.Login, whole: true, grant: true} // rule 4 defers
+		case state == Failed || !q.mayUse(g.Login, q.r.Sender).ok:
+		case state == Known && account.SMTP:
 			return identity{login: g.Login, whole: true, grant: true}
+		case fits == "":
+			fits = g.Login
 		}
 	}
 	if !q.submission() {
+		q.barred = fits
 		return identity{}
 	}
-	return identity{login: grants[0].Login, whole: true, grant: true}
+	if fits == "" {
+		fits = grants[0].Login
+	}
+	return identity{login: fits, whole: true, grant: true}
 }

@@ -41,7 +41,7 @@ func (q *inquiry) loginFinding(login string, whole bool) (Finding, bool) {
 // mail programs stop and show the text. An unknown login counts as a failed
 // one; a disabled one does not, for its owner may know the password.
 func loginHint(q *inquiry) (Finding, bool) {
-	if !q.Hints || !q.Throttle.Counts(q.r.Service) {
+	if !q.Hints || !q.Witnesses(q.r.Protocol, q.r.Service) {
 		return pass()
 	}
 	canonical, whole := q.Logins.Canonical(q.r.Login)
@@ -55,4 +55,26 @@ func loginHint(q *inquiry) (Finding, bool) {
 	f, refused := q.loginFinding(canonical, whole)
 	f.Counts = refused && f.Rule == RuleAuthRejected
 	return f, refused
+}
+
+// loginFailed answers a password check that failed: always with a refusal, and
+// with the hint where there is one. The failure itself has been told already.
+func loginFailed(q *inquiry) (Finding, bool) {
+	canonical, whole := q.Logins.Canonical(q.r.Login)
+	f := Finding{Rule: RuleAuthFailed, Reason: ReasonLoginFailed, Login: canonical}
+	switch {
+	case !q.Hints, q.r.Login == "": // a mechanism that does not show its login
+	case q.r.Disabled:
+		f.Rule, f.Reason = RuleAccessDisabled, ReasonLoginDisabled
+	case !whole:
+		f.Rule, f.Reason = RuleAuthRejected, ReasonLoginNotAddress
+	default:
+		account, state := q.f.Account(canonical)
+		if state == Absent {
+			f.Rule, f.Reason = RuleAuthRejected, ReasonLoginUnknown
+		} else if state == Known && !account.SMTP {
+			f.Rule, f.Reason = RuleAccessDisabled, ReasonLoginDisabled
+		}
+	}
+	return f, true
 }

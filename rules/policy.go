@@ -19,6 +19,7 @@ type Policy struct {
 	Logins     Logins
 	Throttle   Throttle
 	Hints      bool // auth_policy.hints
+	SASLRelay  bool // listen.sasl is set: SMTP logins are the relay's alone
 	Sender     SenderPolicy
 	POP        POPPolicy
 	Relay      RelayPolicy
@@ -32,15 +33,27 @@ type Throttle struct {
 	Window     time.Duration
 	IPv4Prefix int
 	IPv6Prefix int
+	Once       bool     // same_password = "once"
 	Services   []string // whose failures count, and whose logins are refused
 	AtHelo     bool     // refuse_at = "helo": at HELO already; MAIL is checked in any case
 }
 
 // SenderPolicy is [sender].
 type SenderPolicy struct {
-	ByAddress bool // match = "address"
-	Null      NullSender
+	ByAddress  bool // match = "address"
+	Null       NullSender
+	HeaderFrom HeaderFrom
 }
+
+// HeaderFrom is sender.header_from (rule 6).
+type HeaderFrom uint8
+
+// What is done about the header's From and Sender.
+const (
+	HeaderOff HeaderFrom = iota
+	HeaderObserve
+	HeaderEnforce
+)
 
 // NullSender is sender.null_sender.
 type NullSender uint8
@@ -106,6 +119,13 @@ func (p *Policy) ManyPeople(a netip.Addr) bool {
 
 // Counts tells whether a failed login at this service counts (rule 2).
 func (t Throttle) Counts(service string) bool { return slices.Contains(t.Services, service) }
+
+// Witnesses tells whether a front may count and refuse logins at this service.
+// With the SASL relay, SMTP logins are the relay's alone (rule 12): Dovecot's
+// auth policy sees the same ones, and would count each failure twice.
+func (p *Policy) Witnesses(front Protocol, service string) bool {
+	return p.Throttle.Counts(service) && (!p.SASLRelay || front == ProtocolSASL)
+}
 
 // Prefix is what failures of the address are counted against. ok is false for
 // the unknown address.

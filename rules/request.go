@@ -9,8 +9,14 @@ import (
 type Stage uint8
 
 const (
-	// StageAuth is before a password is checked (Dovecot's auth policy).
+	// StageAuth is before a password is checked, and again after a check that
+	// succeeded (Dovecot's auth policy, the SASL relay).
 	StageAuth Stage = iota
+	// StageAuthBegin is AUTH before the client has said its login (SASL relay).
+	StageAuthBegin
+	// StageAuthFailed is after a password check that failed (SASL relay): what
+	// the client is told of it.
+	StageAuthFailed
 	// StageHelo is HELO or EHLO, seen by the milter only.
 	StageHelo
 	// StageMail is MAIL FROM.
@@ -29,7 +35,7 @@ const (
 	stageCount
 )
 
-var stageNames = [stageCount]string{"auth", "helo", "mail", "rcpt", "envelope", "relay", "headers"}
+var stageNames = [stageCount]string{"auth", "auth", "auth", "helo", "mail", "rcpt", "envelope", "relay", "headers"}
 
 // String names the stage as logs and the journal show it.
 func (s Stage) String() string {
@@ -39,6 +45,10 @@ func (s Stage) String() string {
 	return "unknown"
 }
 
+// AtAuth tells whether the login is only claimed yet: nobody has said that it is
+// the client's.
+func (s Stage) AtAuth() bool { return s <= StageAuthFailed }
+
 // Protocol names the front that asked; it is a metric label and a log value.
 type Protocol string
 
@@ -47,6 +57,7 @@ const (
 	ProtocolPolicy     Protocol = "policy"
 	ProtocolMilter     Protocol = "milter"
 	ProtocolAuthPolicy Protocol = "auth_policy"
+	ProtocolSASL       Protocol = "sasl"
 	ProtocolCommand    Protocol = "command" // portreeve test
 )
 
@@ -64,8 +75,11 @@ type Request struct {
 	Login  string // SASL login as Postfix or Dovecot gave it; empty: not authenticated
 
 	// Service is Dovecot's name of the service that a login is for (smtp,
-	// submission, pop3, imap), at StageAuth.
+	// submission, pop3, imap), at AUTH.
 	Service string
+	// Disabled is set at StageAuthFailed when Dovecot itself refused the login
+	// as disabled.
+	Disabled bool
 
 	Sender     string   // MAIL FROM as the client wrote it, without the outer <>
 	Recipient  string   // the recipient of this RCPT
@@ -83,7 +97,16 @@ type Request struct {
 
 // Message is what the rules need of a message's header.
 type Message struct {
-	Trail []TrailField // Received and Resent-From, in the order of the message: newest first
+	Trail   []TrailField   // Received and Resent-From, in the order of the message: newest first
+	Authors []AddressField // From and Sender, in the order of the message
+	Crowded bool           // there were more From and Sender fields than were kept
+}
+
+// AddressField is a From or Sender field, already parsed.
+type AddressField struct {
+	Sender    bool     // Sender:, otherwise From:
+	Addresses []string // those of groups too; none if the field could not be parsed
+	Text      string   // the field's body, for reply and journal
 }
 
 // TrailKind tells what a trail field is evidence of.

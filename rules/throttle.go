@@ -19,7 +19,7 @@ func throttled(q *inquiry) (Finding, bool) {
 // throttleAuth refuses AUTH, on every port: Dovecot does not say which it was.
 // POP3 and IMAP logins are nobody's business here.
 func throttleAuth(q *inquiry) (Finding, bool) {
-	if !q.Throttle.Counts(q.r.Service) || !q.blocked() {
+	if !q.Witnesses(q.r.Protocol, q.r.Service) || !q.blocked() {
 		return pass()
 	}
 	return throttled(q)

@@ -21,11 +21,7 @@ Nothing is changed; no daemon is needed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, _, problems := daemon.Load(g.config)
 			if c != nil {
-				more, err := hostcheck.Postfix(cmd.Context(), c)
-				if err != nil {
-					return err
-				}
-				problems = append(problems, more...)
+				problems = append(problems, hostcheck.Postfix(cmd.Context(), c)...)
 			}
 			if err := printProblems(cmd, g, problems); err != nil {
 				return err

@@ -79,7 +79,7 @@ func explainText(cmd *cobra.Command, g *globals, text string) error {
 		answer.Unknown = nil // other words of a pasted text that only look like ids
 	}
 	for _, id := range answer.Unknown {
-		fmt.Fprintf(cmd.ErrOrStderr(), "portreeve: %s is not in this host's journal: check that it was copied whole, or ask the host that gave it\n", shown(id))
+		fmt.Fprintf(cmd.ErrOrStderr(), "portreeve: %s is not in this host's journal: check that it was copied whole, ask the host that gave it, or look for it in the log (refusals go there while the store cannot be written)\n", shown(id))
 	}
 	if err == nil && (len(answer.Unknown) > 0 || len(answer.Found) == 0) {
 		return errFinding
@@ -128,7 +128,7 @@ func printExplanation(w io.Writer, x explain.Explanation) error {
 		{"  client", shown(x.Client) + port},
 		{"  login", login},
 	}
-	if x.Stage != rules.StageAuth.String() { // AUTH comes before there is one
+	if x.Stage != rules.StageAuth.String() || x.Sender != "" { // AUTH comes before there is one
 		rows = append(rows, []string{"  sender", "<" + shown(x.Sender) + ">"})
 	}
 	if len(x.Recipients) > 0 {

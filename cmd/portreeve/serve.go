@@ -42,8 +42,10 @@ func tellSystemd(cmd *cobra.Command, state string) {
 	}
 }
 
+// tellReload brackets a reload. systemd takes its begin only with the time of it
+// (sd_notify(3), MONOTONIC_USEC; Type=notify-reload).
 func tellReload(done bool) {
-	state := daemon.SdNotifyReloading
+	state := daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec()
 	if done {
 		state = daemon.SdNotifyReady
 	}

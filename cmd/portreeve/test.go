@@ -45,7 +45,7 @@ counted or recorded. Exit status 1 when the client would be refused.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.ClientIP, "client-ip", "", "the client's `address`")
+	f.StringVar(&r.ClientIP, "client-ip", "", "the client's `address`, or unknown")
 	f.Uint16Var(&r.Port, "port", 0, "the server's `port`: 25, 587, 465")
 	f.StringVar(&r.Login, "login", "", "the SASL `login`; without it the client is not authenticated")
 	f.BoolVar(&r.TLS, "tls", false, "the session is encrypted")
@@ -129,12 +129,12 @@ func printTested(w io.Writer, t admin.Tested) error {
 			return err
 		}
 	}
-	verdict := "the client would be let through"
+	verdict := "Portreeve would let the client go on"
 	switch {
 	case t.Action == rules.Refuse.String():
-		verdict = "the client would be refused: " + shown(t.Reply)
+		verdict = "Portreeve would refuse the client: " + shown(t.Reply)
 	case t.Observed:
-		verdict = "the client would be let through; enforced, it would get: " + shown(t.Reply)
+		verdict = "Portreeve would let the client go on; enforced, it would say: " + shown(t.Reply)
 	}
 	_, err := fmt.Fprintln(w, verdict)
 	return err

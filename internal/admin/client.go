@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -45,11 +46,7 @@ func call[Out any](ctx context.Context, c *Client, path string, in any) (out Out
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		var asked *url.Error // its text would name an HTTP address that nobody configured
-		if errors.As(err, &asked) {
-			err = asked.Err
-		}
-		return out, fmt.Errorf("the daemon cannot be reached: %w: start it with `portreeve serve`, or name its configuration with --config", err)
+		return out, unreachable(err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
@@ -63,6 +60,25 @@ func call[Out any](ctx context.Context, c *Client, path string, in any) (out Out
 		return out, fmt.Errorf("reading the daemon's answer: %w: is it of the same version?", err)
 	}
 	return out, nil
+}
+
+// unreachable says why nobody answered, and what to do about it.
+func unreachable(err error) error {
+	var asked *url.Error // its text would name an HTTP address that nobody configured
+	if errors.As(err, &asked) {
+		err = asked.Err
+	}
+	remedy := "start it with `portreeve serve`, or name its configuration with --config"
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		remedy = "run this as root or as a member of the daemon's group"
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("the daemon was not waited for: %w: ask again", err)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("the daemon does not answer: %w: see its log", err)
+	}
+	return fmt.Errorf("the daemon cannot be reached: %w: %s", err, remedy)
 }
 
 // Status asks how the daemon is.

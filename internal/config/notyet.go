@@ -23,8 +23,6 @@ func notYet(c *Config) []unavailable {
 		{c.Quota.MessagesPerHour > 0, unavailable{"quota.messages_per_hour", "", "use 0"}},
 		{c.Quota.RecipientsPerHour > 0, unavailable{"quota.recipients_per_hour", "", "use 0"}},
 		{c.LoginFailures.Limit > 0, unavailable{"login_failures.limit", "", "use 0"}},
-		{c.Sender.HeaderFrom == HeaderEnforce, unavailable{"sender.header_from", `= "enforce"`, `use "observe"`}},
-		{c.AuthFailures.SamePassword == SameOnce, unavailable{"auth_failures.same_password", `= "once"`, `use "count"`}},
 	} {
 		if one.set {
 			list = append(list, one.unavailable)

@@ -19,15 +19,21 @@ func (c *Config) Policy() *rules.Policy {
 		Shared:     c.Networks.Shared,
 		Logins:     c.Logins(),
 		Hints:      c.AuthPolicy.Hints,
+		SASLRelay:  c.Listen.SASL.Addr != "",
 		Throttle: rules.Throttle{
 			Limit:      c.AuthFailures.Limit,
 			Window:     c.AuthFailures.Window,
 			IPv4Prefix: c.AuthFailures.IPv4Prefix,
 			IPv6Prefix: c.AuthFailures.IPv6Prefix,
+			Once:       c.AuthFailures.SamePassword == SameOnce,
 			Services:   c.AuthFailures.Protocols,
 			AtHelo:     c.AtHelo(),
 		},
-		Sender: rules.SenderPolicy{ByAddress: c.Sender.Match == MatchAddress, Null: nullSenders[c.Sender.NullSender]},
+		Sender: rules.SenderPolicy{
+			ByAddress:  c.Sender.Match == MatchAddress,
+			Null:       nullSenders[c.Sender.NullSender],
+			HeaderFrom: headerFroms[c.Sender.HeaderFrom],
+		},
 		POP: rules.POPPolicy{
 			Enabled:     c.SMTPAfterPOP.Enabled,
 			Validity:    c.SMTPAfterPOP.Validity,
@@ -47,6 +53,12 @@ func (c *Config) Policy() *rules.Policy {
 		p.Relay.LocalDomains[domain] = true
 	}
 	return p
+}
+
+var headerFroms = map[HeaderFrom]rules.HeaderFrom{
+	HeaderOff:     rules.HeaderOff,
+	HeaderObserve: rules.HeaderObserve,
+	HeaderEnforce: rules.HeaderEnforce,
 }
 
 var nullSenders = map[NullSender]rules.NullSender{

@@ -36,7 +36,7 @@ func (b backend) Status(context.Context) (admin.Status, error) {
 	for _, rule := range c.Observe {
 		s.Observe = append(s.Observe, string(rule))
 	}
-	for _, l := range configured(c) {
+	for _, l := range b.sockets {
 		s.Listeners[l.name] = l.address.String()
 	}
 	if err := b.ledger.Healthy(); err != nil {
@@ -44,6 +44,9 @@ func (b backend) Status(context.Context) (admin.Status, error) {
 	}
 	return s, nil
 }
+
+// maxSenders bounds the senders of one text: each is a look through the journal.
+const maxSenders = 5
 
 // maxCandidates bounds what a sender without an id may mean.
 const maxCandidates = 10
@@ -56,6 +59,9 @@ func (b backend) Explain(ctx context.Context, r admin.ExplainRequest) (admin.Exp
 	}
 	a := admin.ExplainAnswer{Found: []explain.Explanation{}, Unknown: []string{}}
 	add := func(e journal.Entry) error {
+		if slices.ContainsFunc(a.Found, func(x explain.Explanation) bool { return x.ID == e.ID }) {
+			return nil // named twice, or by its id and by its sender
+		}
 		x, err := explain.Of(e, b.Now())
 		if err == nil {
 			a.Found = append(a.Found, x)
@@ -63,6 +69,10 @@ func (b backend) Explain(ctx context.Context, r admin.ExplainRequest) (admin.Exp
 		return err
 	}
 	for _, id := range r.IDs {
+		if _, err := journal.ParseID(id); err != nil {
+			a.Unknown = append(a.Unknown, id)
+			continue
+		}
 		e, err := b.journal.Get(ctx, id)
 		if errors.Is(err, journal.ErrUnknown) {
 			a.Unknown = append(a.Unknown, id)
@@ -75,7 +85,11 @@ func (b backend) Explain(ctx context.Context, r admin.ExplainRequest) (admin.Exp
 			return a, err
 		}
 	}
-	for _, sender := range r.Senders {
+	for i, sender := range r.Senders {
+		if i >= maxSenders {
+			a.Unknown = append(a.Unknown, "<"+sender+"> (one text with too many: ask again for this one)")
+			continue
+		}
 		entries, err := b.journal.FindShownSender(ctx, sender, r.Since, maxCandidates)
 		if err != nil {
 			return a, err
@@ -123,7 +137,7 @@ func shownBlock(b ledger.Block) admin.Block {
 func (b backend) Unblock(ctx context.Context, r admin.UnblockRequest) ([]admin.Unblocked, error) {
 	var addresses []netip.Addr
 	for _, text := range r.Addresses {
-		a, err := parseClient(text)
+		a, err := b.parseBlocked(text)
 		if err != nil {
 			return nil, err
 		}
@@ -145,11 +159,24 @@ func (b backend) Unblock(ctx context.Context, r admin.UnblockRequest) ([]admin.U
 	return results, nil
 }
 
-// parseClient reads an address, or a prefix as `blocks` shows it.
-func parseClient(text string) (netip.Addr, error) {
-	if p, err := netip.ParsePrefix(text); err == nil {
-		return p.Addr().Unmap(), nil
+// parseBlocked reads an address, or a prefix as `blocks` shows it. A wider one
+// is refused: only one of the blocks in it would be found.
+func (b backend) parseBlocked(text string) (netip.Addr, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return parseClient(text)
 	}
+	p = p.Masked()
+	counted, _ := b.gate.State().Policy.Throttle.Prefix(p.Addr().Unmap())
+	shown := func(one ledger.Block) bool { return one.Prefix == p }
+	if p.Bits() < counted.Bits() && !slices.ContainsFunc(b.ledger.Blocks(b.Now(), b.window()), shown) {
+		return netip.Addr{}, fmt.Errorf("%q is wider than one block (/%d): name each as `portreeve blocks` shows it%w", text, counted.Bits(), admin.ErrRequest)
+	}
+	return p.Addr().Unmap(), nil
+}
+
+// parseClient reads one address.
+func parseClient(text string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("%q is no IP address: give one such as 192.0.2.1 or 2001:db8::1%w", text, admin.ErrRequest)

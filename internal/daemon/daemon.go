@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -43,6 +44,8 @@ type Daemon struct {
 	journal *journal.Journal
 	gate    *gate.Gate
 	metrics *metrics.Set
+	sockets []socket      // that are open, since the start
+	level   slog.LevelVar // of the log, unless Options.Log is set
 
 	reloading sync.Mutex // one at a time
 	config    atomic.Pointer[config.Config]
@@ -52,7 +55,9 @@ type Daemon struct {
 // Run starts a daemon and serves until ctx ends; then it drains and returns nil.
 // ready is called once, when every listener is open.
 func Run(ctx context.Context, o Options, ready func()) error {
-	d, c, err := open(ctx, o)
+	// Told to stop in the middle of its start, a daemon starts, and then stops:
+	// half a start would look like a failed one.
+	d, c, err := open(context.WithoutCancel(ctx), o)
 	if err != nil {
 		return err
 	}
@@ -96,14 +101,15 @@ func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Log == nil {
-		o.Log = NewLog(os.Stderr, c.Log)
-	}
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking for the host's name: %w: set one with hostnamectl", err)
 	}
 	d := &Daemon{Options: o, host: host, since: o.Now()}
+	d.level.Set(c.Log.Level)
+	if d.Log == nil {
+		d.Log = newLog(os.Stderr, c.Log.Format, &d.level)
+	}
 	if d.db, err = store.Open(c.Store.Path, store.Schema, o.Now()); err != nil {
 		return nil, nil, err
 	}
@@ -144,6 +150,7 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 // use puts a configuration in force.
 func (d *Daemon) use(c *config.Config, state gate.State) {
 	now := d.Now()
+	d.level.Set(c.Log.Level)
 	d.gate.Use(state)
 	d.config.Store(c)
 	d.loaded.Store(&now)
@@ -161,6 +168,9 @@ func warnings(c *config.Config) []string {
 			list = append(list, "nobody tells of POP logins, so SMTP after POP authorises nobody: set listen.auth and point Dovecot's auth_policy_server_url to it")
 		}
 	}
+	if c.Listen.Policy.Addr == "" && c.SMTPAfterPOP.Enabled {
+		list = append(list, "nobody asks about relaying, so SMTP after POP lets nobody relay: set listen.policy and name it in smtpd_relay_restrictions")
+	}
 	if c.Listen.Milter.Addr == "" && c.Relay.RefuseForwarded {
 		list = append(list, "nobody shows message headers, so mail that other servers pass on is not refused: set listen.milter, or relay.refuse_forwarded = false")
 	}
@@ -170,22 +180,24 @@ func warnings(c *config.Config) []string {
 	return list
 }
 
-// NewLog is the daemon's log as [log] says. Both formats escape what clients sent.
-func NewLog(w *os.File, c config.Log) *slog.Logger {
-	o := &slog.HandlerOptions{Level: c.Level}
-	if c.Format == config.LogJSON {
+// newLog is the daemon's log as [log] says. Both formats escape what clients
+// sent; the level may be changed by a reload.
+func newLog(w io.Writer, format config.LogFormat, level slog.Leveler) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == config.LogJSON {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// forget prunes what is too old. It is called now and then.
+// forget prunes what is too old. It is called now and then; an end of ctx in the
+// middle is no failure.
 func (d *Daemon) forget(ctx context.Context) {
 	c, p := d.config.Load(), d.gate.State().Policy
-	if err := d.ledger.Prune(ctx, d.Now(), d.window(), p.POP.Validity); err != nil {
+	if err := d.ledger.Prune(ctx, d.Now(), d.window(), p.POP.Validity); err != nil && ctx.Err() == nil {
 		d.Log.Error("ledger not pruned", "error", err)
 	}
-	if err := d.journal.Prune(ctx, d.Now(), c.Journal.Keep, int64(c.Journal.MaxSize)); err != nil {
+	if err := d.journal.Prune(ctx, d.Now(), c.Journal.Keep, int64(c.Journal.MaxSize)); err != nil && ctx.Err() == nil {
 		d.Log.Error("journal not pruned", "error", err)
 	}
 }

@@ -56,13 +56,29 @@ func (d *Daemon) reload() admin.Reloaded {
 		}
 		return result
 	}
-	if keys := config.RestartNeeded(old, c); len(keys) > 0 {
+	if keys := keep(old, c); len(keys) > 0 {
 		d.Log.Warn("some keys take effect at the next start only", "keys", keys)
 		result.NeedsRestart = keys
-		c.Listen, c.Store = old.Listen, old.Store
 		state.Policy = c.Policy() // refuse_at follows the listeners that are open
 	}
 	d.use(c, state)
 	d.Log.Info("configuration reloaded", "path", d.ConfigPath)
 	return result
+}
+
+// keep leaves what cannot change while the daemon runs as it was, and names the
+// keys that differ.
+func keep(old, c *config.Config) []string {
+	keys := config.RestartNeeded(old, c)
+	if c.Log.Format != old.Log.Format {
+		keys = append(keys, "log.format")
+	}
+	c.Listen, c.Store, c.Log.Format = old.Listen, old.Store, old.Log.Format
+	// A file without listen.auth needs no token, but the listener goes on until
+	// the restart. Without its token it would answer nobody, and Dovecot would
+	// let everybody in and have no failure counted (FACTS.md 2.6).
+	if c.Listen.Auth.Addr != "" && c.AuthPolicy.Token == "" {
+		c.AuthPolicy = old.AuthPolicy
+	}
+	return keys
 }

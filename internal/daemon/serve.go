@@ -69,6 +69,9 @@ func openListeners(c *config.Config) ([]socket, error) {
 			return nil, errors.Join(errs...)
 		}
 		s.ln = ln
+		if s.address.Network == "tcp" {
+			s.address.Addr = ln.Addr().String() // port 0 has become a real one
+		}
 		opened = append(opened, s)
 	}
 	return opened, nil
@@ -78,6 +81,7 @@ func openListeners(c *config.Config) ([]socket, error) {
 func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, ready func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	d.sockets = sockets
 	var (
 		running sync.WaitGroup
 		mu      sync.Mutex
@@ -120,8 +124,10 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 		})
 		return (&authpolicy.Server{Handler: handler, Allow: guard.Allow, Log: d.Log, Meter: d.metrics}).Serve(ctx, s.ln)
 	case "admin":
-		return web.Serve(ctx, s.ln, admin.Handler(backend{d}, d.Log))
+		guard.Name = rules.Protocol(s.name)
+		return web.Serve(ctx, guard.Listener(ctx, s.ln), admin.Handler(backend{d}, d.Log))
 	default:
+		guard.Name = rules.Protocol(s.name)
 		return web.Serve(ctx, guard.Listener(ctx, s.ln), web.Handler(d.metrics.Handler(), d.ledger.Healthy))
 	}
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"net/netip"
 
 	"portreeve/internal/admin"
 	"portreeve/internal/gate"
@@ -12,9 +13,12 @@ import (
 // the order in which Postfix would ask, and stops where the client would be
 // refused. Nothing is counted or recorded.
 func (b backend) Test(ctx context.Context, r admin.TestRequest) (admin.Tested, error) {
-	client, err := parseClient(r.ClientIP)
-	if err != nil {
-		return admin.Tested{}, err
+	var client netip.Addr // "unknown", as Postfix has it
+	if r.ClientIP != "unknown" {
+		var err error
+		if client, err = parseClient(r.ClientIP); err != nil {
+			return admin.Tested{}, err
+		}
 	}
 	return Try(ctx, b.gate, rules.Request{
 		Protocol: rules.ProtocolCommand, Time: b.Now(), Client: client, Port: r.Port,
@@ -25,7 +29,7 @@ func (b backend) Test(ctx context.Context, r admin.TestRequest) (admin.Tested, e
 // Try plays the session of a request that has everything.
 func Try(ctx context.Context, g *gate.Gate, whole rules.Request) admin.Tested {
 	t := admin.Tested{
-		Time: whole.Time.UTC(), Action: rules.Pass.String(), Client: whole.Client.String(), Port: whole.Port,
+		Time: whole.Time.UTC(), Action: rules.Pass.String(), Client: clientText(whole.Client), Port: whole.Port,
 		Login: whole.Login, Sender: whole.Sender, Recipients: append([]string{}, whole.Recipients...),
 	}
 	for _, r := range session(whole) {
@@ -36,6 +40,13 @@ func Try(ctx context.Context, g *gate.Gate, whole rules.Request) admin.Tested {
 		}
 	}
 	return t
+}
+
+func clientText(a netip.Addr) string {
+	if !a.IsValid() {
+		return "unknown"
+	}
+	return a.String()
 }
 
 // session is the stages of one message.

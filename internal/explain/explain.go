@@ -44,7 +44,7 @@ func Of(e journal.Entry, now time.Time) (Explanation, error) {
 	x.Customer = nonEmpty(text.customer, c)
 	x.Administrator = nonEmpty(text.administrator, c)
 	if e.Observed {
-		x.Administrator = append([]string{"Nothing: the rule only observes, the client was let through."}, x.Administrator...)
+		x.Administrator = append([]string{"Nothing: the rule only observes; Portreeve let the client go on."}, x.Administrator...)
 	}
 	return x, nil
 }

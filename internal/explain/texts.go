@@ -109,6 +109,31 @@ var texts = map[rules.Reason]words{
 		customer:      []line{say("Send this mail from the webmail, or use an address of your own domain."), ownSender},
 		administrator: []line{say("If that address is the webmail server: add it to networks.webmail.")},
 	},
+	rules.ReasonHeaderMissing: {
+		cause:         say("The message has no From field in its header, or it stood where no mail program puts one."),
+		customer:      []line{say("Set name and address of the sender in the mail program.")},
+		administrator: []line{observeHeader},
+	},
+	rules.ReasonHeaderSeveral: {
+		cause:         say("The message has more than one From field in its header; recipients would see one or the other."),
+		customer:      []line{say("Send the message from another mail program, or report the fault to whoever made this one.")},
+		administrator: []line{observeHeader},
+	},
+	rules.ReasonHeaderUnreadable: {
+		cause: func(c cause) string {
+			return fmt.Sprintf("The From or Sender field of the message's header is no list of addresses (%s).", firstOf(c.f.LookedAt, "it is empty"))
+		},
+		customer:      []line{ownSender},
+		administrator: []line{observeHeader},
+	},
+	rules.ReasonHeaderDomain: {
+		cause: func(c cause) string {
+			return fmt.Sprintf("The message's header names %q as From or Sender; the account %q may send as %s.",
+				c.f.LookedAt, c.account, strings.Join(c.domainsOf(), ", "))
+		},
+		customer:      []line{ownSender},
+		administrator: []line{aliasHint, observeHeader},
+	},
 	rules.ReasonBlocked: {
 		cause:         blockCause,
 		customer:      []line{blockWait, say("Correct the stored password in every mail program and phone behind this address.")},
@@ -128,6 +153,10 @@ var texts = map[rules.Reason]words{
 		customer:      []line{say("Nothing: the mail program or server tries again by itself.")},
 		administrator: []line{say("See `portreeve status` and the log for the directory's error.")},
 	},
+}
+
+func observeHeader(cause) string {
+	return "To see it without refusing: sender.header_from = \"observe\" (for a null envelope sender: sender.null_sender = \"allow\")."
 }
 
 func enable(c cause) string {

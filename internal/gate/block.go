@@ -60,11 +60,12 @@ func (g *Gate) writeBlock(ctx context.Context, s *State, c blockCause, id string
 }
 
 // logFinding is the one log line of a refusal.
-func (g *Gate) logFinding(r *rules.Request, f rules.Finding, id string) {
+func (g *Gate) logFinding(r *rules.Request, known *facts, f rules.Finding, id string) {
 	msg := "refused"
 	if f.Observed {
 		msg = "would refuse"
 	}
+	login := entryLogin(r, Facts{As: known.shown(f.Login)})
 	g.Log.Info(msg, "id", id, "rule", f.Rule, "reason", f.Reason, "protocol", r.Protocol, "stage", r.Stage.String(),
-		"client", addrText(r.Client), "port", r.Port, "login", entryLogin(r, f), "sender", r.Sender, "recipient", r.Recipient)
+		"client", addrText(r.Client), "port", r.Port, "login", login, "sender", r.Sender, "recipient", r.Recipient)
 }

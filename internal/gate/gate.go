@@ -40,7 +40,7 @@ type State struct {
 // Recorder is the journal as the gate uses it.
 type Recorder interface {
 	Write(ctx context.Context, e journal.Entry) error
-	Again(id string, times int, last time.Time, observed bool)
+	Again(id string, r journal.Repeats)
 }
 
 // Meter counts what the gate does; its methods must be cheap.
@@ -74,7 +74,7 @@ type Gate struct {
 
 	mu     sync.Mutex
 	shared *simplelru.LRU[shareKey, *share]
-	hits   map[string]hit // refusals under ids that are recorded already
+	hits   map[string]journal.Repeats // refusals under ids that are recorded already
 }
 
 // New makes a gate; it decides nothing before its first Use.
@@ -83,7 +83,7 @@ func New(o Options) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the table of recent refusals: %w", err)
 	}
-	return &Gate{Options: o, shared: shared, hits: map[string]hit{}}, nil
+	return &Gate{Options: o, shared: shared, hits: map[string]journal.Repeats{}}, nil
 }
 
 // Use puts a configuration in force: decisions that begin after it follow it.
@@ -94,7 +94,7 @@ func (g *Gate) State() State { return *g.state.Load() }
 
 // Window is how failures are counted under the policy.
 func Window(p *rules.Policy) ledger.Window {
-	return ledger.Window{Limit: p.Throttle.Limit, Length: p.Throttle.Window}
+	return ledger.Window{Limit: p.Throttle.Limit, Length: p.Throttle.Window, Once: p.Throttle.Once}
 }
 
 // Decide answers one request. What it refuses, or would refuse, is recorded
@@ -143,7 +143,7 @@ func (g *Gate) Tell(ctx context.Context, e rules.Event) error {
 }
 
 func (g *Gate) loginFailed(ctx context.Context, s *State, e rules.Event) error {
-	if e.Internal || !s.Policy.Throttle.Counts(e.Service) {
+	if e.Internal || !s.Policy.Witnesses(e.Protocol, e.Service) {
 		return nil
 	}
 	return g.addFailure(ctx, s, e, true)

@@ -251,7 +251,12 @@ func TestOneBlockOneID(t *testing.T) {
 	if again := f.mail("192.0.2.7", "", "x@y.test", 30*time.Minute); again.ID != first.ID {
 		t.Error("another id within one block")
 	}
+	f.Flush()
+	waitFor(t, func() bool { return f.entry(first.ID).Count == 2 })
 	e := f.entry(first.ID)
+	if e.Port != 587 || e.Sender != "x@y.test" || e.Login != "jan@domena.cz" {
+		t.Errorf("the last refusal of the block: %+v", e)
+	}
 	var facts Facts
 	if err := json.Unmarshal(e.Facts, &facts); err != nil || len(facts.Failures) != 11 || facts.Count != 11 {
 		t.Errorf("facts %s: %v", e.Facts, err)
@@ -324,6 +329,29 @@ func TestHintsAtAuth(t *testing.T) {
 	}
 }
 
+// login.default_domain makes an address of what may be a password.
+func TestDefaultDomainShowsNoPassword(t *testing.T) {
+	f := open(t)
+	p := *f.policy
+	p.Logins.DefaultDomain = "domena.cz"
+	f.Use(State{Policy: &p, Directory: f.state.Directory})
+	f.fail("192.0.2.7", "hunter2secret", 0)
+	ids := []string{f.mail("192.0.2.7", "", "jan@domena.cz", time.Second).ID}
+	ids = append(ids, f.Decide(context.Background(), &rules.Request{
+		Stage: rules.StageAuth, Protocol: rules.ProtocolAuthPolicy, Time: noon,
+		Client: netip.MustParseAddr("192.0.2.7"), Service: "smtp", Login: "hunter2secret",
+	}).ID)
+	for _, id := range ids {
+		e := f.entry(id)
+		if all := fmt.Sprintf("%+v %s", e, e.Facts); strings.Contains(all, "hunter2") || e.Rule != "auth_rejected" || !strings.Contains(all, "h… (13 characters)") {
+			t.Errorf("%s", all)
+		}
+	}
+	if strings.Contains(f.log.String(), "hunter2") {
+		t.Errorf("log: %s", f.log)
+	}
+}
+
 func TestObservedIsRecordedAndPasses(t *testing.T) {
 	f := open(t)
 	p := *f.policy
@@ -378,7 +406,7 @@ func TestInternalFailureIsNotTheClients(t *testing.T) {
 type brokenJournal struct{}
 
 func (brokenJournal) Write(context.Context, journal.Entry) error { return errors.New("disk full") }
-func (brokenJournal) Again(string, int, time.Time, bool)         {}
+func (brokenJournal) Again(string, journal.Repeats)              {}
 
 func TestRefusesWithoutAJournal(t *testing.T) {
 	f := open(t)

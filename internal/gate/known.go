@@ -2,6 +2,7 @@ package gate
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"portreeve/rules"
@@ -50,12 +51,25 @@ type AccountFact struct {
 	Forward bool   `json:"forward"`
 }
 
-// record turns what was asked into what is kept. A login that may not be kept
-// has no @ and is never an account's key, but may be in what a rule looked up.
+// shown is a login as it may be kept. What failed without an @ may be a
+// password: login.default_domain has made it look like an address since.
+func (f *facts) shown(login string) string {
+	if f.r.Stage.AtAuth() && !strings.Contains(f.r.Login, "@") {
+		return rules.ShownLogin(f.r.Login)
+	}
+	for _, failed := range f.failures.value {
+		if failed.Login == login && f.r.Login == "" {
+			return failed.Shown
+		}
+	}
+	return login
+}
+
+// record turns what was asked into what is kept.
 func (f *facts) record(finding rules.Finding) Facts {
-	k := Facts{LookedAt: finding.Text, As: rules.ShownLogin(finding.Login)}
-	if f.r.Stage != rules.StageAuth && f.r.Login != "" {
-		k.As = finding.Login
+	k := Facts{LookedAt: finding.Text}
+	if finding.Login != "" {
+		k.As = f.shown(finding.Login)
 	}
 	if f.tally != nil {
 		k.tally(f.tallied, f.s.Policy)
@@ -65,7 +79,7 @@ func (f *facts) record(finding rules.Finding) Facts {
 		k.Grants = append(k.Grants, GrantFact{Login: g.Login, Last: g.Last.UTC()})
 	}
 	for _, a := range f.accounts {
-		fact := AccountFact{Login: a.key, Found: a.state == rules.Known}
+		fact := AccountFact{Login: f.shown(a.key), Found: a.state == rules.Known}
 		if fact.Found {
 			fact.SMTP, fact.Forward = a.value.SMTP, a.value.Forward
 		}

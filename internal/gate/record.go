@@ -27,12 +27,6 @@ type share struct {
 	done chan struct{}
 }
 
-type hit struct {
-	times    int
-	last     time.Time
-	observed bool
-}
-
 // record writes one finding down, real or observed, and returns its id and what
 // the client is told.
 func (g *Gate) record(ctx context.Context, s *State, r *rules.Request, f *facts, finding rules.Finding) (string, rules.Reply) {
@@ -43,7 +37,7 @@ func (g *Gate) record(ctx context.Context, s *State, r *rules.Request, f *facts,
 		id = g.recordFinding(ctx, s, r, f, finding)
 	}
 	reply := s.Policy.Replies.Render(finding.Rule, id, shownSender(r, finding), r.Client)
-	g.logFinding(r, finding, id)
+	g.logFinding(r, f, finding, id)
 	return id, reply
 }
 
@@ -63,7 +57,7 @@ func (g *Gate) recordThrottled(ctx context.Context, s *State, r *rules.Request, 
 		prefix, _ := s.Policy.Throttle.Prefix(r.Client)
 		id = g.block(ctx, s, blockCause{prefix: prefix, client: r.Client, time: r.Time, protocol: r.Protocol, stage: r.Stage, port: r.Port})
 	}
-	g.again(id, r.Time, observed)
+	g.again(id, r, observed)
 	return id
 }
 
@@ -77,7 +71,7 @@ func (g *Gate) recordFinding(ctx context.Context, s *State, r *rules.Request, f 
 	mine, first := g.join(key, r.Time)
 	if !first {
 		<-mine.done
-		g.again(mine.id, r.Time, finding.Observed)
+		g.again(mine.id, r, finding.Observed)
 		return mine.id
 	}
 	defer close(mine.done)
@@ -111,13 +105,16 @@ func (g *Gate) join(key shareKey, now time.Time) (*share, bool) {
 }
 
 // again counts a refusal under an id that is recorded; Flush writes the counts.
-func (g *Gate) again(id string, now time.Time, observed bool) {
+func (g *Gate) again(id string, r *rules.Request, observed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	h, ok := g.hits[id]
-	h.times++
-	h.last = now
-	h.observed = observed && (!ok || h.observed)
+	h, known := g.hits[id]
+	h.Times++
+	h.Last = r.Time
+	h.Observed = observed && (!known || h.Observed)
+	if !r.Stage.AtAuth() {
+		h.Port, h.Sender = r.Port, r.Sender
+	}
 	g.hits[id] = h
 }
 
@@ -126,10 +123,10 @@ func (g *Gate) again(id string, now time.Time, observed bool) {
 func (g *Gate) Flush() {
 	g.mu.Lock()
 	hits := g.hits
-	g.hits = make(map[string]hit, len(hits))
+	g.hits = make(map[string]journal.Repeats, len(hits))
 	g.mu.Unlock()
 	for id, h := range hits {
-		g.Journal.Again(id, h.times, h.last, h.observed)
+		g.Journal.Again(id, h)
 	}
 }
 
@@ -140,7 +137,7 @@ func (g *Gate) entry(s *State, r *rules.Request, finding rules.Finding, id strin
 		Protocol: string(r.Protocol), Stage: r.Stage.String(),
 		Reply:  s.Policy.Replies.Render(finding.Rule, id, shownSender(r, finding), r.Client).String(),
 		Client: addrText(r.Client), Port: r.Port, TLS: r.TLS, Helo: r.Helo,
-		Login: entryLogin(r, finding), Sender: r.Sender, Recipients: r.Recipients, QueueID: r.QueueID,
+		Login: entryLogin(r, known), Sender: r.Sender, Recipients: r.Recipients, QueueID: r.QueueID,
 	}
 	if r.Recipient != "" && len(e.Recipients) == 0 {
 		e.Recipients = []string{r.Recipient}
@@ -151,14 +148,14 @@ func (g *Gate) entry(s *State, r *rules.Request, finding rules.Finding, id strin
 
 // entryLogin is the login of an entry: what SASL accepted, or whom it was
 // decided for. One that failed is kept as ShownLogin allows.
-func entryLogin(r *rules.Request, finding rules.Finding) string {
+func entryLogin(r *rules.Request, known Facts) string {
 	switch {
-	case r.Stage == rules.StageAuth:
+	case r.Stage.AtAuth():
 		return rules.ShownLogin(r.Login)
 	case r.Login != "":
 		return r.Login
 	default:
-		return rules.ShownLogin(finding.Login)
+		return known.As
 	}
 }
 

@@ -31,7 +31,7 @@ func Postconf(ctx context.Context) ([]byte, error) {
 	}
 	out, err := exec.CommandContext(ctx, path, "-M").Output()
 	if err != nil {
-		return nil, fmt.Errorf("asking postconf -M for the services: %w: run it by hand and mend what it says", err)
+		return nil, fmt.Errorf("postconf -M: %w", err)
 	}
 	return out, nil
 }
@@ -90,13 +90,16 @@ func asks(c *config.Config, s Service) bool {
 
 // Postfix checks the configuration against this host's Postfix. Where there is
 // none, there is nothing to check.
-func Postfix(ctx context.Context, c *config.Config) ([]tomlfile.Problem, error) {
+func Postfix(ctx context.Context, c *config.Config) []tomlfile.Problem {
 	listing, err := Postconf(ctx)
 	if errors.Is(err, exec.ErrNotFound) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return []tomlfile.Problem{{
+			File: c.Path, What: "this host's Postfix could not be asked for its services (" + err.Error() + ")",
+			Remedy: "run `postconf -M` by hand and mend what it says",
+		}}
 	}
-	return Ports(c, Services(string(listing))), nil
+	return Ports(c, Services(string(listing)))
 }

@@ -17,16 +17,17 @@ var longAgo = time.Unix(1, 0)
 
 // Pace sets the read deadlines of a conversation: a long one while nothing has
 // begun, a short one from the first byte of a request to its last. When the
-// context ends, a wait for the next request ends at once, and a request that
-// has begun may finish.
+// context ends, a wait for the next request ends at once or after the time that
+// it was given, and a request that has begun may finish.
 type Pace struct {
 	conn       net.Conn
 	idle, busy time.Duration
 	stop       func() bool
 
-	mu       sync.Mutex
-	draining bool
-	waiting  bool
+	mu      sync.Mutex
+	drained time.Time // when the daemon began to stop; zero before
+	waiting bool
+	linger  time.Duration // of the wait that is under way
 }
 
 // NewPace paces the connection until Stop.
@@ -39,17 +40,22 @@ func NewPace(ctx context.Context, c net.Conn, idle, busy time.Duration) *Pace {
 // Stop releases what NewPace took.
 func (p *Pace) Stop() { p.stop() }
 
-// Wait is called before the read for a request's first byte. Its only error is
-// ErrDraining, when the daemon stops, unless stay is set: then the conversation
-// is in the middle of something that the drain waits for.
-func (p *Pace) Wait(stay bool) error {
+// Wait is called before the read for a request's first byte. linger is for how
+// long a drain waits, from its begin, for what the conversation is in the middle
+// of; 0 is nothing. When that time has passed, the only error is ErrDraining.
+func (p *Pace) Wait(linger time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.draining && !stay {
+	p.waiting, p.linger = true, linger
+	if p.drained.IsZero() {
+		p.until(time.Now().Add(p.idle))
+		return nil
+	}
+	end := p.drained.Add(linger)
+	if !time.Now().Before(end) {
 		return ErrDraining
 	}
-	p.waiting = !stay
-	p.until(time.Now().Add(p.idle))
+	p.until(end)
 	return nil
 }
 
@@ -65,14 +71,17 @@ func (p *Pace) Begin() {
 func (p *Pace) Draining() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.draining
+	return !p.drained.IsZero()
 }
 
 func (p *Pace) drain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.draining = true
-	if p.waiting {
+	p.drained = time.Now()
+	switch {
+	case p.waiting && p.linger > 0:
+		p.until(p.drained.Add(p.linger))
+	case p.waiting:
 		p.until(longAgo)
 	}
 }

@@ -352,21 +352,24 @@ func TestPace(t *testing.T) {
 		c, _ := net.Pipe()
 		p := listen.NewPace(ctx, c, time.Hour, 10*time.Second)
 		defer p.Stop()
-		if err := p.Wait(false); err != nil || read(c) != time.Hour {
+		if err := p.Wait(0); err != nil || read(c) != time.Hour {
 			t.Errorf("idle: %v", err)
 		}
 		if p.Begin(); read(c) != 10*time.Second {
 			t.Error("busy: another deadline")
 		}
 		time.AfterFunc(time.Minute, cancel)
-		if err := p.Wait(false); err != nil || read(c) != time.Minute || !p.Draining() {
+		if err := p.Wait(0); err != nil || read(c) != time.Minute || !p.Draining() {
 			t.Errorf("the drain did not end the wait: %v", err)
 		}
-		if err := p.Wait(false); !errors.Is(err, listen.ErrDraining) {
+		if err := p.Wait(0); !errors.Is(err, listen.ErrDraining) {
 			t.Errorf("wait while draining: %v", err)
 		}
-		if err := p.Wait(true); err != nil || read(c) != time.Hour {
-			t.Errorf("stay while draining: %v", err)
+		if err := p.Wait(15 * time.Second); err != nil || read(c) != 15*time.Second {
+			t.Errorf("linger while draining: %v", err)
+		}
+		if err := p.Wait(15 * time.Second); !errors.Is(err, listen.ErrDraining) {
+			t.Errorf("linger for longer: %v", err)
 		}
 		if p.Begin(); read(c) != 10*time.Second {
 			t.Error("begun while draining: another deadline")

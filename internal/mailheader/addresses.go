@@ -5,7 +5,6 @@ import (
 	"mime"
 	"net/mail"
 	"strings"
-	"unicode/utf8"
 )
 
 // ParseAddresses reads the body of a From or Resent-From field: the addresses
@@ -14,9 +13,13 @@ import (
 // skipped, never read. A local part that is no dot-atom keeps its quotes, so
 // that "a@x.cz"@y.cz cannot be taken for another address.
 func ParseAddresses(value string) ([]string, bool) {
-	if !utf8.ValidString(value) || !foldsOnly(value) {
+	if !foldsOnly(value) {
 		return nil, false
 	}
+	// Old mail programs put names into the header in whatever charset they have.
+	// No byte above 127 means anything to the grammar, and a replacement character
+	// in an address makes it nobody's.
+	value = strings.ToValidUTF8(value, "\uFFFD")
 	// Unfolding removes the line end and keeps the white space after it (RFC
 	// 5322 section 2.2.3); net/mail expects it done.
 	list, err := lenientNames.ParseList(unfold.Replace(value))

@@ -11,20 +11,23 @@ import (
 // only what changes rule 7's outcome is kept.
 const (
 	maxTrail     = 128  // fields
-	maxAddresses = 100  // in one Resent-From
+	maxAuthors   = 8    // From and Sender fields; more than one From is refused anyway
+	maxAddresses = 100  // in one field
 	maxText      = 1024 // bytes of a field's body, for the journal
 	maxAddress   = 320  // bytes: 64, @, 255 (RFC 5321 section 4.5.3.1)
 )
 
-// Collector gathers the trail of one message, field by field. The zero value
-// is ready.
+// Collector gathers what the rules need of one message's header, field by
+// field. The zero value is ready.
 type Collector struct {
-	trail []rules.TrailField
-	hop   bool // a hop is among them
+	trail   []rules.TrailField
+	hop     bool // a hop is among them
+	authors []rules.AddressField
+	crowded bool // more authors than room
 }
 
 // Reset forgets the message.
-func (c *Collector) Reset() { c.trail, c.hop = nil, false }
+func (c *Collector) Reset() { *c = Collector{} }
 
 // Add takes the next field of the header. The name may end in white space
 // (Postfix passes on "from :" as "from").
@@ -34,7 +37,15 @@ func (c *Collector) Add(name, value string) {
 		c.addReceived(value)
 	case strings.EqualFold(name, "Resent-From") && len(c.trail) < maxTrail:
 		c.trail = append(c.trail, rules.TrailField{
-			Kind: rules.TrailResent, Addresses: resenders(value), Text: shown(value),
+			Kind: rules.TrailResent, Addresses: addresses(value), Text: shown(value),
+		})
+	case strings.EqualFold(name, "From"), strings.EqualFold(name, "Sender"):
+		if len(c.authors) >= maxAuthors {
+			c.crowded = true
+			return
+		}
+		c.authors = append(c.authors, rules.AddressField{
+			Sender: strings.EqualFold(name, "Sender"), Addresses: addresses(value), Text: shown(value),
 		})
 	}
 }
@@ -56,22 +67,24 @@ func (c *Collector) addReceived(value string) {
 }
 
 // Message is what was gathered. It stays valid after Reset.
-func (c *Collector) Message() *rules.Message { return &rules.Message{Trail: c.trail} }
+func (c *Collector) Message() *rules.Message {
+	return &rules.Message{Trail: c.trail, Authors: c.authors, Crowded: c.crowded}
+}
 
-// resenders are the addresses of a Resent-From field; none if it is no address
-// list or an unreasonable one, which then exempts nothing.
-func resenders(value string) []string {
-	addresses, ok := ParseAddresses(value)
-	if !ok || len(addresses) > maxAddresses {
+// addresses are those of an address field; none if it is no address list or an
+// unreasonable one: a Resent-From then exempts nothing, a From is refused.
+func addresses(value string) []string {
+	list, ok := ParseAddresses(value)
+	if !ok || len(list) > maxAddresses {
 		return nil
 	}
-	for i, a := range addresses {
+	for i, a := range list {
 		if len(a) > maxAddress {
 			return nil
 		}
-		addresses[i] = strings.Clone(a) // not the whole field with it
+		list[i] = strings.Clone(a) // not the whole field with it
 	}
-	return addresses
+	return list
 }
 
 // shown is the field's body on one line, cut for the journal.

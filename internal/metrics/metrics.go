@@ -51,7 +51,7 @@ type Counts struct {
 	FailedLookups  int64 `json:"failed_lookups"`
 }
 
-var protocols = []rules.Protocol{rules.ProtocolPolicy, rules.ProtocolMilter, rules.ProtocolAuthPolicy}
+var protocols = []rules.Protocol{rules.ProtocolPolicy, rules.ProtocolMilter, rules.ProtocolAuthPolicy, rules.ProtocolSASL}
 
 // Buckets reach from a decision made in memory to a wait that Dovecot gives up on.
 var buckets = []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, .1, .2, .5, 1, 2}
@@ -105,6 +105,10 @@ func New(src Sources) *Set {
 		s.took[p] = s.seconds.WithLabelValues(string(p))
 		s.connections.WithLabelValues(string(p))
 		s.malformed.WithLabelValues(string(p))
+	}
+	// An alert on a rate must not miss the first one.
+	for _, result := range []string{"found", "absent", "failed"} {
+		s.lookups.WithLabelValues(result)
 	}
 	return s
 }

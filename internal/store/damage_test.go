@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -157,5 +158,31 @@ func scribble(t *testing.T, path string, offset int64, n int) {
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// coded is an error of SQLite's with its result code.
+type coded int
+
+func (c coded) Error() string { return "database disk image is malformed" }
+func (c coded) Code() int     { return int(c) }
+
+// A page that only a query meets raises the alarm, until the next start.
+func TestReaderFindsDamage(t *testing.T) {
+	db := open(t, path(t))
+	defer db.Close()
+	other := errors.New("interrupted")
+	if got := db.Read(other); got != other || db.Healthy() != nil {
+		t.Errorf("another error: %v, %v", got, db.Healthy())
+	}
+	got := db.Read(fmt.Errorf("query: %w", coded(11|1<<8)))
+	if got == nil || !strings.Contains(got.Error(), "restart the daemon") {
+		t.Errorf("no remedy: %v", got)
+	}
+	if err := db.Write(t.Context(), func(Tx) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Healthy(); err == nil || !strings.Contains(err.Error(), "found damaged") {
+		t.Errorf("a write after it makes it healthy: %v", err)
 	}
 }

@@ -14,6 +14,7 @@ create table decisions(
 	client   text not null,
 	login    text not null,
 	sender   text not null,
+	port     integer not null,
 	observed integer not null,
 	count    integer not null,
 	last     integer not null,

@@ -55,6 +55,7 @@ type DB struct {
 	once   sync.Once
 	closed error // what closing returned
 	fault  atomic.Pointer[fault]
+	damage atomic.Pointer[fault] // found by a reader; only a new start mends it
 
 	// Measure, if set before the first write, is told how long each write took to
 	// be committed.
@@ -308,12 +309,25 @@ func (db *DB) Later(do func(Tx) error) bool {
 	}
 }
 
-// Healthy returns nil, or why writes fail.
+// Healthy returns nil, or why the store cannot be written or read.
 func (db *DB) Healthy() error {
+	if d := db.damage.Load(); d != nil {
+		return fmt.Errorf("the store was found damaged at %s: %w: restart the daemon, which moves the file aside", d.since.UTC().Format(time.RFC3339), d.err)
+	}
 	if f := db.fault.Load(); f != nil {
 		return fmt.Errorf("the store has not been writable since %s: %w", f.since.UTC().Format(time.RFC3339), f.err)
 	}
 	return nil
+}
+
+// Read is told how a query on Reader ended, and gives its error a remedy. A
+// damaged page that only a query meets raises the same alarm as a failed write.
+func (db *DB) Read(err error) error {
+	if !damaged(err) {
+		return err
+	}
+	db.damage.CompareAndSwap(nil, &fault{err: err, since: time.Now()})
+	return fmt.Errorf("%w: the store is damaged; restart the daemon, which moves the file aside", err)
 }
 
 // Close writes what is queued, syncs it and releases the file. It may be called

@@ -39,8 +39,8 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		err := s.Shutdown(drain)
-		if err != nil {
-			err = errors.Join(err, s.Close())
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = s.Close() // somebody who has connected and asks nothing
 		}
 		stopped <- err
 	})

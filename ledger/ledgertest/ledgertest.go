@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		"prefixes apart":             prefixesApart,
 		"failures":                   failures,
 		"failures kept":              failuresKept,
+		"same password":              samePassword,
 		"block keeps its id":         blockKeepsItsID,
 		"later block is new":         laterBlockIsNew,
 		"later block after restart":  laterBlockAfterRestart,
