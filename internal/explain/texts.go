@@ -76,6 +76,13 @@ var texts = map[rules.Reason]words{
 		customer:      []line{say("Ask whoever administers the domain to enable sending for this mailbox.")},
 		administrator: []line{enable},
 	},
+	rules.ReasonLoginFailed: {
+		cause: func(c cause) string {
+			return fmt.Sprintf("The login as %s failed: the password is not that of the mailbox.", firstOf(c.account, c.e.Login, "(not shown)"))
+		},
+		customer:      []line{say("Enter the mailbox's password again in the mail program, and check that the login is the whole e-mail address.")},
+		administrator: []line{say("If the password is lost: set a new one for the mailbox.")},
+	},
 	rules.ReasonSenderDomain: {
 		cause:         senderCause,
 		customer:      []line{ownSender},

@@ -241,11 +241,11 @@ func TestDecisionsAreBounded(t *testing.T) {
 // A protocol that was not foreseen is counted, and measured by nobody.
 func TestUnforeseenProtocol(t *testing.T) {
 	s := New(Sources{Blocked: func() int { return 0 }, StoreUp: func() bool { return true }})
-	s.Decided("", rules.Pass.String(), "sasl")
-	s.Took("sasl", time.Second)
+	s.Decided("", rules.Pass.String(), "nonsense")
+	s.Took("nonsense", time.Second)
 	p := scrape(t, s)
-	p.expect(t, map[string]string{`portreeve_decisions_total{action="pass",protocol="sasl",rule=""}`: "1"})
-	if p.values["portreeve_decision_seconds.protocol"]["sasl"] {
+	p.expect(t, map[string]string{`portreeve_decisions_total{action="pass",protocol="nonsense",rule=""}`: "1"})
+	if p.values["portreeve_decision_seconds.protocol"]["nonsense"] {
 		t.Error("its times have a series")
 	}
 }
