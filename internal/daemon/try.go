@@ -20,19 +20,25 @@ func (b backend) Test(ctx context.Context, r admin.TestRequest) (admin.Tested, e
 			return admin.Tested{}, err
 		}
 	}
-	return Try(ctx, b.gate, rules.Request{
+	return try(ctx, b.gate, b.servesAuth(), rules.Request{
 		Protocol: rules.ProtocolCommand, Time: b.Now(), Client: client, Port: r.Port,
 		TLS: r.TLS, Login: r.Login, Sender: r.Sender, Recipients: r.Recipients, Message: r.Message,
 	}), nil
 }
 
-// Try plays the session of a request that has everything.
-func Try(ctx context.Context, g *gate.Gate, whole rules.Request) admin.Tested {
+// servesAuth tells whether somebody asks at AUTH.
+func (b backend) servesAuth() bool {
+	c := b.config.Load()
+	return c.Listen.Auth.Addr != "" || c.Listen.SASL.Addr != ""
+}
+
+// try plays the session of a request that has everything.
+func try(ctx context.Context, g *gate.Gate, auth bool, whole rules.Request) admin.Tested {
 	t := admin.Tested{
 		Time: whole.Time.UTC(), Action: rules.Pass.String(), Client: clientText(whole.Client), Port: whole.Port,
 		Login: whole.Login, Sender: whole.Sender, Recipients: append([]string{}, whole.Recipients...),
 	}
-	for _, r := range session(whole) {
+	for _, r := range session(whole, auth, g.State().Policy.Throttle.Services) {
 		d, facts := g.Try(ctx, &r)
 		t.Add(r, d, facts)
 		if d.Action == rules.Refuse {
@@ -49,14 +55,21 @@ func clientText(a netip.Addr) string {
 	return a.String()
 }
 
-// session is the stages of one message.
-func session(whole rules.Request) []rules.Request {
+// session is the stages of one message of a client that connects anew: with a
+// login it is refused at AUTH already where somebody asks there.
+func session(whole rules.Request, auth bool, services []string) []rules.Request {
 	at := func(stage rules.Stage) rules.Request {
 		r := whole
 		r.Stage, r.Recipients, r.Message = stage, nil, nil
 		return r
 	}
-	list := []rules.Request{at(rules.StageHelo), at(rules.StageMail)}
+	list := []rules.Request{at(rules.StageHelo)}
+	if auth && whole.Login != "" && len(services) > 0 {
+		r := at(rules.StageAuth)
+		r.Service = services[0]
+		list = append(list, r)
+	}
+	list = append(list, at(rules.StageMail))
 	for _, recipient := range whole.Recipients {
 		r := at(rules.StageRcpt)
 		r.Recipient = recipient
