@@ -26,6 +26,12 @@ type client struct {
 	stale    bool // the store may still hold an earlier block of the prefix
 }
 
+// knows tells whether the failure of that id is among those that are kept. Those
+// that are not have no say in any count.
+func (c *client) knows(id uint64) bool {
+	return id != 0 && slices.ContainsFunc(c.failures, func(f rules.Failure) bool { return f.ID == id })
+}
+
 // add puts a failure in its place and drops what no count can need any more.
 // It returns the latest time that the client's failures know.
 func (c *client) add(f rules.Failure, w Window) (latest time.Time) {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"time"
@@ -14,9 +15,10 @@ import (
 // Embedded is the ledger of one host: memory, backed by the SQLite file.
 type Embedded struct {
 	*memory
-	db   *store.DB
-	ids  *journal.IDs
-	last time.Time // of the latest id that was given to a failure or a clearing
+	quotas *quotas
+	db     *store.DB
+	ids    *journal.IDs
+	last   time.Time // of the latest id that was given to a failure or a clearing
 }
 
 var _ Ledger = (*Embedded)(nil)
@@ -27,7 +29,11 @@ func OpenEmbedded(ctx context.Context, db *store.DB, ids *journal.IDs, maxClient
 	if err != nil {
 		return nil, fmt.Errorf("making the ledger's tables: %w: raise store.max_clients", err)
 	}
-	e := &Embedded{memory: m, db: db, ids: ids}
+	q, err := newQuotas(maxClients)
+	if err != nil {
+		return nil, fmt.Errorf("making the quota tables: %w: raise store.max_clients", err)
+	}
+	e := &Embedded{memory: m, quotas: q, db: db, ids: ids}
 	if err := e.load(ctx, now, w, validity); err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
@@ -53,12 +59,35 @@ func (e *Embedded) next(t time.Time) journal.ID {
 	return id
 }
 
+// eventBytes is the random part of an id. That of a failure whose witness numbers
+// its events is the number instead, so that it is known after a restart, too.
+const eventBytes = 6
+
+func putEvent(id *journal.ID, event uint64) {
+	var number [8]byte
+	binary.BigEndian.PutUint64(number[:], event)
+	copy(id[len(id)-eventBytes:], number[len(number)-eventBytes:])
+}
+
+func eventOf(id journal.ID) uint64 {
+	var number [8]byte
+	copy(number[len(number)-eventBytes:], id[len(id)-eventBytes:])
+	return binary.BigEndian.Uint64(number[:])
+}
+
 // AddFailure implements Ledger.
 func (e *Embedded) AddFailure(ctx context.Context, prefix netip.Prefix, f rules.Failure, w Window) (rules.Tally, error) {
 	e.mu.Lock()
-	tally, stale := e.addFailure(prefix, f, w)
+	tally, stale, known := e.addFailure(prefix, f, w)
+	if known {
+		e.mu.Unlock()
+		return tally, nil
+	}
 	id := e.next(f.Time) // under the lock: Unblock overrules by the order of ids
 	e.mu.Unlock()
+	if f.ID != 0 {
+		putEvent(&id, f.ID)
+	}
 	err := e.db.Write(ctx, func(tx store.Tx) error {
 		if stale {
 			if _, err := tx.Exec(deleteEndedBlock, prefix.String(), f.Time.UnixNano()); err != nil {
@@ -170,6 +199,9 @@ func (e *Embedded) Prune(ctx context.Context, now time.Time, w Window, validity 
 	e.prune(now, w, validity)
 	if err := e.pruneFailures(ctx, now, w); err != nil {
 		return fmt.Errorf("pruning the ledger: %w", err)
+	}
+	if err := e.pruneQuotas(ctx, now); err != nil {
+		return err
 	}
 	old := journal.After(now.Add(-retention(w)))
 	err := e.db.Write(ctx, func(tx store.Tx) error {

@@ -58,6 +58,22 @@ type Ledger interface {
 	// the latest first.
 	Grants(client netip.Addr, now time.Time, validity time.Duration) []rules.Grant
 
+	// Look tells whether a message of one recipient would find a place.
+	Look(login string, l rules.Limits, now time.Time) rules.Room
+	// Reserve takes a place for one more recipient of the transaction, and with its
+	// first for the message. What is reserved counts against others at once. With
+	// always a place is taken even where there is none.
+	Reserve(login, transaction string, l rules.Limits, now time.Time, always bool) rules.Room
+	// Finish charges what the transaction reserved, or gives it back.
+	Finish(ctx context.Context, transaction string, accepted bool, now time.Time) error
+	// Charge takes the places of a whole message, once per instance, and not again
+	// when its transaction finishes.
+	Charge(ctx context.Context, c Charge, l rules.Limits, now time.Time) (rules.Room, error)
+	// Usage is what an account has used within the hour before now.
+	Usage(login string, now time.Time) Usage
+	// Reset forgets what it has used.
+	Reset(ctx context.Context, login string) error
+
 	// Prune drops what is too old to matter to anyone.
 	Prune(ctx context.Context, now time.Time, w Window, validity time.Duration) error
 	// Healthy returns nil, or why the memory cannot be written.

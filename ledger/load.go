@@ -33,6 +33,9 @@ func (e *Embedded) load(ctx context.Context, now time.Time, w Window, validity t
 	}); err != nil {
 		return err
 	}
+	if err := e.loadQuotas(ctx, now); err != nil {
+		return err
+	}
 	return e.each(ctx, "select client, login, last from grants where last > ? order by last",
 		[]any{now.Add(-validity).UnixNano()}, e.loadGrant)
 }
@@ -80,6 +83,9 @@ func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, w Window) error {
 	if err := rows.Scan(&prefix, &client, &at, &f.Shown, &f.Protocol, &f.Password, &f.Counted, &id); err != nil {
 		return err
 	}
+	if len(id) != len(journal.ID{}) {
+		return fmt.Errorf("a remembered failure has an id of %d bytes", len(id))
+	}
 	p, err := netip.ParsePrefix(prefix)
 	if err != nil {
 		return fmt.Errorf("a remembered failure: %w", err)
@@ -92,6 +98,7 @@ func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, w Window) error {
 	}
 	// Only the shown form was kept; of a login without @ that is no address either.
 	f.Login, _ = rules.Logins{}.Canonical(f.Shown)
+	f.ID = eventOf(journal.ID(id))
 	f.Vague = f.Shown != "" && !strings.Contains(f.Shown, "@")
 	e.mu.Lock()
 	defer e.mu.Unlock()

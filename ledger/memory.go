@@ -61,16 +61,21 @@ func (m *memory) place(p netip.Prefix, c *client, now time.Time, w Window) {
 }
 
 // addFailure counts a failure. stale tells that the store may hold an earlier
-// block of the prefix, which must not come back. The lock is held.
-func (m *memory) addFailure(p netip.Prefix, f rules.Failure, w Window) (t rules.Tally, stale bool) {
+// block of the prefix, which must not come back; known, that the failure was
+// told before, and is not counted again. The lock is held.
+func (m *memory) addFailure(p netip.Prefix, f rules.Failure, w Window) (t rules.Tally, stale, known bool) {
 	c := m.find(p)
 	if c == nil {
 		c = &client{stale: true}
 	}
+	if c.knows(f.ID) {
+		latest := c.failures[len(c.failures)-1].Time
+		return c.tally(latest, w), false, true
+	}
 	latest := c.add(f, w)
 	m.place(p, c, latest, w)
 	stale, c.stale = c.stale, false
-	return c.tally(latest, w), stale
+	return c.tally(latest, w), stale, false
 }
 
 func (m *memory) tally(p netip.Prefix, now time.Time, w Window) rules.Tally {

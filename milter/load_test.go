@@ -19,6 +19,8 @@ import (
 // that mixed-up facts show.
 type mirror struct{}
 
+func (mirror) Tell(context.Context, rules.Event) error { return nil }
+
 func (mirror) Decide(_ context.Context, r *rules.Request) rules.Decision {
 	if r.Stage != rules.StageRcpt {
 		return rules.Decision{}

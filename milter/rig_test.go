@@ -59,6 +59,15 @@ func (l *lines) String() string {
 type gate struct {
 	mu    sync.Mutex
 	asked []string
+	told  []rules.Event
+}
+
+// Tell keeps how a message ended.
+func (g *gate) Tell(_ context.Context, e rules.Event) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.told = append(g.told, e)
+	return nil
 }
 
 func (g *gate) Decide(_ context.Context, r *rules.Request) rules.Decision {

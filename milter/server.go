@@ -14,9 +14,11 @@ import (
 	"portreeve/rules"
 )
 
-// Gate decides. What outlives the call must not hold the request itself.
+// Gate decides, and is told how messages end. What outlives the call must not
+// hold the request itself.
 type Gate interface {
 	Decide(ctx context.Context, r *rules.Request) rules.Decision
+	Tell(ctx context.Context, e rules.Event) error
 }
 
 // Meter counts malformed frames.
@@ -77,6 +79,7 @@ func (s *Server) Handle(ctx context.Context, c net.Conn) {
 		log.Error("the milter library ended early", "protocol", rules.ProtocolMilter, "error", err)
 	}
 	<-g.ended
+	session.end(rules.MessageDropped)
 }
 
 func or(d, otherwise time.Duration) time.Duration {

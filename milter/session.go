@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"net/textproto"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	library "github.com/emersion/go-milter"
@@ -43,6 +45,7 @@ type message struct {
 	tls                    bool
 	recipients             []string // that we did not refuse
 	recipientBytes         int
+	transaction            string // under which the gate knows it, from the first RCPT on
 	header                 mailheader.Collector
 
 	// refused is the answer that ended the message, if there was one. Postfix
@@ -75,6 +78,7 @@ func (s *session) learnClient(m *macros) {
 // Helo asks whether the client is refused already now (refuse_at = "helo").
 // HELO ends a message that has begun (RFC 5321 section 4.1.4).
 func (s *session) Helo(name string, _ *library.Modifier) (library.Response, error) {
+	s.end(rules.MessageDropped)
 	s.message = message{tls: s.conn.now.tlsVersion != ""}
 	s.helo = name
 	response, _ := s.decide(&rules.Request{Stage: rules.StageHelo})
@@ -86,6 +90,7 @@ func (s *session) Helo(name string, _ *library.Modifier) (library.Response, erro
 func (s *session) MailFrom(_ string, _ *library.Modifier) (library.Response, error) {
 	m := &s.conn.now
 	s.learnClient(m)
+	s.end(rules.MessageDropped)
 	s.message = message{
 		sender: path(s.conn.payload()), login: m.authAuthen, queueID: m.queueID, tls: m.tlsVersion != "",
 	}
@@ -107,7 +112,12 @@ func (s *session) RcptTo(_ string, _ *library.Modifier) (library.Response, error
 	if len(s.recipients) >= maxRecipients || s.recipientBytes+len(recipient) > maxRecipientBytes {
 		return replyCode(tooMany), nil
 	}
-	response, refused := s.decide(&rules.Request{Stage: rules.StageRcpt, Recipient: recipient, Taken: true})
+	if s.transaction == "" {
+		s.transaction = strconv.FormatUint(transactions.Add(1), 36)
+	}
+	response, refused := s.decide(&rules.Request{
+		Stage: rules.StageRcpt, Recipient: recipient, Taken: true, Transaction: s.transaction,
+	})
 	if !refused {
 		s.recipients = append(s.recipients, recipient)
 		s.recipientBytes += len(recipient)
@@ -149,20 +159,39 @@ func (s *session) BodyChunk([]byte, *library.Modifier) (library.Response, error)
 	return library.RespContinue, nil
 }
 
-// Body is the end of the message. Quotas (SPEC.md section 3, rule 9) are
-// committed here, by queue id, and released in Abort when it comes first.
+// Body is the end of the message: what we let pass is charged now, whatever
+// others say of it later (FACTS.md 1.2).
 func (s *session) Body(*library.Modifier) (library.Response, error) {
 	var response library.Response = library.RespContinue
 	if s.refused != nil {
 		response = s.refused
+		s.end(rules.MessageDropped)
+	} else {
+		s.end(rules.MessageAccepted)
 	}
 	s.message = message{}
 	return response, nil
 }
 
+// transactions numbers the messages of the process.
+var transactions atomic.Uint64
+
+// end tells the gate how the message ended, once. Its error is logged there: the
+// message is charged in memory all the same.
+func (s *session) end(how rules.EventKind) {
+	if s.transaction == "" {
+		return
+	}
+	_ = s.gate.Tell(s.ctx, rules.Event{
+		Kind: how, Protocol: rules.ProtocolMilter, Time: s.clock(), Client: s.client, Login: s.login, Transaction: s.transaction,
+	})
+	s.transaction = ""
+}
+
 // Abort ends a message early. Postfix sends it after every message too
 // (FACTS.md 1.2).
 func (s *session) Abort(*library.Modifier) error {
+	s.end(rules.MessageDropped)
 	s.message = message{}
 	return nil
 }

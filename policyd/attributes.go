@@ -37,6 +37,7 @@ const (
 	attrRecipient
 	attrQueueID
 	attrInstance
+	attrRecipientCount
 
 	attributeCount
 )
@@ -68,6 +69,8 @@ func known(name []byte) (attribute, bool) {
 		return attrQueueID, true
 	case "instance":
 		return attrInstance, true
+	case "recipient_count":
+		return attrRecipientCount, true
 	default:
 		return 0, false
 	}

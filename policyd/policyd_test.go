@@ -176,13 +176,16 @@ func TestTranslation(t *testing.T) {
 			r.Helo, r.Login, r.Sender = "pc.test", "jan.novak@domena.cz", "jan.novak@domena.cz"
 			r.Recipient, r.QueueID, r.Instance = "b@example.com", "4XyZ1a2b3c", "1a2b.691c3a40.0"
 		})},
-		"relay":     {head + "protocol_state=RCPT\npolicy_context=relay\n\n", with(func(r *rules.Request) { r.Stage = rules.StageRelay })},
-		"context":   {head + "protocol_state=RCPT\npolicy_context=Relay\n\n", with(func(r *rules.Request) { r.Stage = rules.StageEnvelope })},
-		"MAIL":      {head + "protocol_state=MAIL\n\n", with(func(r *rules.Request) { r.Stage = rules.StageMail })},
-		"DATA":      {head + "protocol_state=DATA\n\n", with(func(r *rules.Request) { r.Stage = rules.StageMail })},
-		"CONNECT":   {head + "protocol_state=CONNECT\n\n", with(func(r *rules.Request) { r.Stage = rules.StageHelo })},
-		"EHLO":      {head + "protocol_state=EHLO\n\n", with(func(r *rules.Request) { r.Stage = rules.StageHelo })},
-		"the end":   {head + "protocol_state=END-OF-MESSAGE\n\n", nil},
+		"relay":   {head + "protocol_state=RCPT\npolicy_context=relay\n\n", with(func(r *rules.Request) { r.Stage = rules.StageRelay })},
+		"context": {head + "protocol_state=RCPT\npolicy_context=Relay\n\n", with(func(r *rules.Request) { r.Stage = rules.StageEnvelope })},
+		"MAIL":    {head + "protocol_state=MAIL\n\n", with(func(r *rules.Request) { r.Stage = rules.StageMail })},
+		"DATA":    {head + "protocol_state=DATA\n\n", with(func(r *rules.Request) { r.Stage = rules.StageMail })},
+		"CONNECT": {head + "protocol_state=CONNECT\n\n", with(func(r *rules.Request) { r.Stage = rules.StageHelo })},
+		"EHLO":    {head + "protocol_state=EHLO\n\n", with(func(r *rules.Request) { r.Stage = rules.StageHelo })},
+		"the end": {
+			head + "protocol_state=END-OF-MESSAGE\nrecipient_count=3\ninstance=1.2\n\n",
+			with(func(r *rules.Request) { r.Stage, r.Count, r.Instance = rules.StageEnd, 3, "1.2" }),
+		},
 		"VRFY":      {head + "protocol_state=VRFY\n\n", nil},
 		"no state":  {head + "\n", nil},
 		"IPv6":      {head + "protocol_state=MAIL\nclient_address=2001:DB8::1\n\n", with(func(r *rules.Request) { r.Stage, r.Client = rules.StageMail, netip.MustParseAddr("2001:db8::1") })},

@@ -9,9 +9,6 @@ import (
 
 // stage tells at which stage of the rules the request stands; false if there is
 // nothing to ask there.
-//
-// Quotas in the policy-only recipe (SPEC.md section 3, rule 9) belong here:
-// END-OF-MESSAGE, once per instance.
 func (a *attributes) stage() (rules.Stage, bool) {
 	// smtpd_relay_restrictions, where OK means the right to relay (FACTS.md 1.8).
 	if string(a.values[attrPolicyContext]) == "relay" {
@@ -24,6 +21,8 @@ func (a *attributes) stage() (rules.Stage, bool) {
 		return rules.StageMail, true
 	case "RCPT":
 		return rules.StageEnvelope, true
+	case "END-OF-MESSAGE":
+		return rules.StageEnd, true
 	default:
 		return 0, false
 	}
@@ -41,6 +40,7 @@ func (a *attributes) fill(r *rules.Request, stage rules.Stage) {
 		Login:     string(a.values[attrSASLUsername]),
 		Sender:    string(a.values[attrSender]),
 		Recipient: string(a.values[attrRecipient]),
+		Count:     count(a.values[attrRecipientCount]),
 		QueueID:   string(a.values[attrQueueID]),
 		Instance:  string(a.values[attrInstance]),
 	}
@@ -88,6 +88,15 @@ func port(text []byte) uint16 {
 		return 0 // not told: the rules take it for a submission port
 	}
 	return uint16(n)
+}
+
+// count is the number of recipients, which Postfix tells from DATA on.
+func count(text []byte) int {
+	n, err := strconv.Atoi(string(text))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // appendAnswer adds the action for a decision to out. DUNNO lets Postfix's

@@ -12,10 +12,11 @@ var order = [stageCount][]step{
 	StageAuthFailed: {loginFailed},
 	StageHelo:       {throttleHelo},
 	StageMail:       {throttleMail, login, authNeeded, sender},
-	StageRcpt:       {throttleRelaying, relaying},
-	StageEnvelope:   {throttleMail, throttleRelaying, login, authNeeded, sender, relaying},
+	StageRcpt:       {throttleRelaying, relaying, quota},
+	StageEnvelope:   {throttleMail, throttleRelaying, login, authNeeded, sender, relaying, quota},
 	StageRelay:      {throttleMail, throttleRelaying, authNeeded, relaying, popPermit},
 	StageHeaders:    {headerFrom, forwarded},
+	StageEnd:        {quota},
 }
 
 // inquiry is the state of one decision.

@@ -55,6 +55,8 @@ const (
 	ReasonBlocked Reason = "too-many-failures"
 	// relay
 	ReasonForwarded Reason = "passed-on-by-mail-server"
+	// quota
+	ReasonQuota Reason = "sending-limit-reached"
 	// defer
 	ReasonDirectory Reason = "directory-unavailable"
 )

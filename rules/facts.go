@@ -37,6 +37,10 @@ type Facts interface {
 	Senders(login string) ([]string, State)
 	// Local tells whether this server takes mail for the domain.
 	Local(domain string) State
+	// Room asks for a place for the message and the recipient of the request. At
+	// StageRcpt a place that is found is reserved, at StageEnd it is taken, and
+	// with always it is taken even if there is none (the rule only observes).
+	Room(login string, l Limits, always bool) Room
 	// Grants lists the valid POP grants of the client's address, newest first.
 	Grants() []Grant
 }
@@ -65,6 +69,7 @@ type Failure struct {
 	Password string // Dovecot's short hash of the password (auth policy's pwhash), or empty
 	Vague    bool   // Login is only what may be shown: a name without @ from before a restart
 	Counted  bool   // false: a refusal at AUTH that does not count (access_disabled)
+	ID       uint64 // see Event.ID
 }
 
 // Tally is the state of a client prefix.

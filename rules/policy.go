@@ -23,6 +23,7 @@ type Policy struct {
 	Sender     SenderPolicy
 	POP        POPPolicy
 	Relay      RelayPolicy
+	Quota      Limits // of an account that has none of its own
 	OnFailure  OnFailure
 	Replies    Replies
 }
@@ -122,9 +123,10 @@ func (t Throttle) Counts(service string) bool { return slices.Contains(t.Service
 
 // Witnesses tells whether a front may count and refuse logins at this service.
 // With the SASL relay, SMTP logins are the relay's alone (rule 12): Dovecot's
-// auth policy sees the same ones, and would count each failure twice.
+// auth policy and the mail log see the same ones, and would count them twice.
 func (p *Policy) Witnesses(front Protocol, service string) bool {
-	return p.Throttle.Counts(service) && (!p.SASLRelay || front == ProtocolSASL)
+	second := front == ProtocolAuthPolicy || front == ProtocolMaillog
+	return p.Throttle.Counts(service) && !(p.SASLRelay && second)
 }
 
 // Prefix is what failures of the address are counted against. ok is false for

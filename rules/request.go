@@ -31,11 +31,14 @@ const (
 	StageRelay
 	// StageHeaders is the end of the message headers.
 	StageHeaders
+	// StageEnd is the end of the message, as the policy service sees it
+	// (smtpd_end_of_data_restrictions).
+	StageEnd
 
 	stageCount
 )
 
-var stageNames = [stageCount]string{"auth", "auth", "auth", "helo", "mail", "rcpt", "envelope", "relay", "headers"}
+var stageNames = [stageCount]string{"auth", "auth", "auth", "helo", "mail", "rcpt", "envelope", "relay", "headers", "end"}
 
 // String names the stage as logs and the journal show it.
 func (s Stage) String() string {
@@ -58,6 +61,7 @@ const (
 	ProtocolMilter     Protocol = "milter"
 	ProtocolAuthPolicy Protocol = "auth_policy"
 	ProtocolSASL       Protocol = "sasl"
+	ProtocolMaillog    Protocol = "maillog"
 	ProtocolCommand    Protocol = "command" // portreeve test
 )
 
@@ -84,8 +88,13 @@ type Request struct {
 	Sender     string   // MAIL FROM as the client wrote it, without the outer <>
 	Recipient  string   // the recipient of this RCPT
 	Recipients []string // those accepted so far, at StageHeaders
+	Count      int      // of the recipients, at StageEnd
 	QueueID    string
 	Instance   string // Postfix's transaction id, policy service only
+
+	// Transaction is the milter's own name of the message: what is reserved for it
+	// at RCPT is charged or released under it.
+	Transaction string
 
 	// Taken is set by the milter: Postfix runs its own relay check before the
 	// milter's RCPT (FACTS.md 1.3), so a recipient seen there is one that

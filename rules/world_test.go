@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -18,6 +19,7 @@ type world struct {
 	failures  []Failure
 	count     int
 	grants    []Grant
+	full      bool     // the quota
 	down      bool     // the directory cannot answer
 	asked     []string // every look-up, in order
 }
@@ -95,6 +97,11 @@ func (w *world) Senders(login string) ([]string, State) {
 		return nil, Failed
 	}
 	return w.senders[login], Known
+}
+
+func (w *world) Room(login string, l Limits, always bool) Room {
+	w.ask(fmt.Sprintf("room %s %d/%d %v", login, l.Messages, l.Recipients, always))
+	return Room{Full: w.full}
 }
 
 func (w *world) Local(domain string) State {

@@ -21,6 +21,8 @@ import (
 	"portreeve/internal/gate"
 	"portreeve/internal/metrics"
 	"portreeve/journal"
+	"portreeve/ledger"
+	"portreeve/rules"
 )
 
 // answers is a daemon that says what a test wants.
@@ -31,6 +33,7 @@ type answers struct {
 	unblock  []admin.Unblocked
 	reloaded admin.Reloaded
 	tested   admin.Tested
+	usage    admin.UsageAnswer
 	err      error
 }
 
@@ -44,6 +47,14 @@ func (a *answers) Explain(context.Context, admin.ExplainRequest) (admin.ExplainA
 
 func (a *answers) Unblock(context.Context, admin.UnblockRequest) ([]admin.Unblocked, error) {
 	return a.unblock, a.err
+}
+
+func (a *answers) Usage(context.Context, admin.UsageRequest) (admin.UsageAnswer, error) {
+	return a.usage, a.err
+}
+
+func (a *answers) Reset(context.Context, admin.UsageRequest) (admin.UsageAnswer, error) {
+	return admin.UsageAnswer{Login: a.usage.Login, Limits: a.usage.Limits}, a.err
 }
 
 func (a *answers) Test(context.Context, admin.TestRequest) (admin.Tested, error) {
@@ -265,5 +276,26 @@ func TestTellReload(t *testing.T) {
 		if err != nil || !regexp.MustCompile(want).Match(buf[:n]) {
 			t.Errorf("done=%v: %q %v", done, buf[:n], err)
 		}
+	}
+}
+
+func TestUsageAndReset(t *testing.T) {
+	a := &answers{usage: admin.UsageAnswer{
+		Login: "jan@domena.cz", Limits: rules.Limits{Messages: 10},
+		Usage: ledger.Usage{Messages: 7, Recipients: 20, ReservedMessages: 1, ReservedRecipients: 2},
+	}}
+	status, out, _ := a.verb(t, "usage", "jan@domena.cz")
+	want := "jan@domena.cz  USED  UNDER WAY  LIMIT  LEFT\nmessages       7     1          10     2\nrecipients     20    2          none   -\n"
+	if status != 0 || out != want {
+		t.Errorf("usage: %d\n%s\nwant\n%s", status, out, want)
+	}
+	if status, out, _ := a.verb(t, "reset", "jan@domena.cz"); status != 0 || !strings.Contains(out, "messages       0     0          10     10") {
+		t.Errorf("reset: %d\n%s", status, out)
+	}
+	if status, out, _ := a.verb(t, "usage", "jan@domena.cz", "--json"); status != 0 || !strings.Contains(out, `"reserved_recipients": 2`) {
+		t.Errorf("usage --json: %d\n%s", status, out)
+	}
+	if status, _, errOut := a.verb(t, "usage"); status != 2 || !strings.Contains(errOut, "--help") {
+		t.Errorf("usage of nobody: %d %s", status, errOut)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"portreeve/internal/explain"
 	"portreeve/internal/gate"
 	"portreeve/internal/metrics"
+	"portreeve/ledger"
 	"portreeve/rules"
 )
 
@@ -125,6 +126,18 @@ type TestStep struct {
 	As        string     `json:"as,omitempty"`       // the account that the client is treated as
 	Observed  []string   `json:"observed,omitempty"` // rules that would have refused
 	Facts     gate.Facts `json:"facts"`
+}
+
+// UsageRequest names an account.
+type UsageRequest struct {
+	Login string `json:"login"`
+}
+
+// UsageAnswer is what an account has used of its hour, and its limits (0: none).
+type UsageAnswer struct {
+	Login  string       `json:"login"`
+	Limits rules.Limits `json:"limits"`
+	ledger.Usage
 }
 
 // Problem is the body of every answer that is not 200.

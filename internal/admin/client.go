@@ -110,3 +110,13 @@ func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
 func (c *Client) Test(ctx context.Context, r TestRequest) (Tested, error) {
 	return call[Tested](ctx, c, "/v1/test", r)
 }
+
+// Usage asks what an account has used of its sending limits.
+func (c *Client) Usage(ctx context.Context, r UsageRequest) (UsageAnswer, error) {
+	return call[UsageAnswer](ctx, c, "/v1/usage", r)
+}
+
+// Reset starts an account's sending limits afresh.
+func (c *Client) Reset(ctx context.Context, r UsageRequest) (UsageAnswer, error) {
+	return call[UsageAnswer](ctx, c, "/v1/reset", r)
+}

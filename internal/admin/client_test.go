@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"portreeve/ledger"
 	"portreeve/rules"
 )
 
@@ -57,10 +58,15 @@ func TestClientAndHandler(t *testing.T) {
 	check("reload", reloaded, Reloaded{Problems: []string{"a", "b"}}, err)
 	tested, err := c.Test(ctx, TestRequest{ClientIP: "192.0.2.1", Port: 587, TLS: true, Message: &rules.Message{}})
 	check("test", tested, Tested{Action: "pass", Client: "192.0.2.1"}, err)
+	usage, err := c.Usage(ctx, UsageRequest{Login: "jan@domena.cz"})
+	check("usage", usage, UsageAnswer{Login: "jan@domena.cz", Usage: ledger.Usage{Messages: 3}}, err)
+	reset, err := c.Reset(ctx, UsageRequest{Login: "jan@domena.cz"})
+	check("reset", reset, UsageAnswer{Login: "jan@domena.cz"}, err)
 
 	for i, want := range []string{
 		"status null", `explain {"ids":["x"],"senders":null,"since":"2026-11-22T00:00:00Z"}`, "blocks null",
 		`unblock {"addresses":["192.0.2.1"]}`, "reload null", `test {"client_ip":"192.0.2.1","port":587,"login":"","tls":true,`,
+		`usage {"login":"jan@domena.cz"}`, `reset {"login":"jan@domena.cz"}`,
 	} {
 		if !strings.HasPrefix(d.asked[i], want) {
 			t.Errorf("the daemon heard %s, want %s", d.asked[i], want)

@@ -21,6 +21,8 @@ type Backend interface {
 	Unblock(ctx context.Context, r UnblockRequest) ([]Unblocked, error)
 	Reload(ctx context.Context) (Reloaded, error)
 	Test(ctx context.Context, r TestRequest) (Tested, error)
+	Usage(ctx context.Context, r UsageRequest) (UsageAnswer, error)
+	Reset(ctx context.Context, r UsageRequest) (UsageAnswer, error)
 }
 
 // ErrRequest marks an error that the asker can mend; it has no text of its own.
@@ -41,6 +43,8 @@ func Handler(b Backend, log *slog.Logger) http.Handler {
 	handle(mux, log, "/v1/unblock", b.Unblock)
 	handle(mux, log, "/v1/reload", func(ctx context.Context, _ struct{}) (Reloaded, error) { return b.Reload(ctx) })
 	handle(mux, log, "/v1/test", b.Test)
+	handle(mux, log, "/v1/usage", b.Usage)
+	handle(mux, log, "/v1/reset", b.Reset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, log, http.StatusNotFound, fmt.Errorf("there is no call %q here: %s", r.URL.Path, otherVersion))
 	})

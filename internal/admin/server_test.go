@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"portreeve/ledger"
 )
 
 // daemon answers what a test wants, and keeps what it was asked.
@@ -48,6 +50,14 @@ func (d *daemon) Unblock(_ context.Context, r UnblockRequest) ([]Unblocked, erro
 
 func (d *daemon) Reload(context.Context) (Reloaded, error) {
 	return Reloaded{Problems: []string{"a", "b"}}, d.hear("reload", nil)
+}
+
+func (d *daemon) Usage(_ context.Context, r UsageRequest) (UsageAnswer, error) {
+	return UsageAnswer{Login: r.Login, Usage: ledger.Usage{Messages: 3}}, d.hear("usage", r)
+}
+
+func (d *daemon) Reset(_ context.Context, r UsageRequest) (UsageAnswer, error) {
+	return UsageAnswer{Login: r.Login}, d.hear("reset", r)
 }
 
 func (d *daemon) Test(_ context.Context, r TestRequest) (Tested, error) {

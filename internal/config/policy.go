@@ -43,6 +43,7 @@ func (c *Config) Policy() *rules.Policy {
 		Relay:   rules.RelayPolicy{RefuseForwarded: c.Relay.RefuseForwarded, LocalDomains: map[string]bool{}},
 		Replies: maps.Clone(c.Replies),
 	}
+	p.Quota = rules.Limits{Messages: c.Quota.MessagesPerHour, Recipients: c.Quota.RecipientsPerHour}
 	if c.Directory.OnFailure == FailAccept {
 		p.OnFailure = rules.FailAccept
 	}

@@ -155,6 +155,15 @@ var texts = map[rules.Reason]words{
 			return fmt.Sprintf("If this account may pass on other servers' mail: set forward = true for %q.", c.account)
 		}},
 	},
+	rules.ReasonQuota: {
+		cause: func(c cause) string {
+			return fmt.Sprintf("The account %q has reached its sending limit of the hour: %d messages and %d recipients are used or under way.", c.account, c.f.UsedMessages, c.f.UsedRecipients)
+		},
+		customer: []line{say("Wait: places become free as the messages of the hour before grow older. A mail program tries again by itself.")},
+		administrator: []line{func(c cause) string {
+			return fmt.Sprintf("See it with `portreeve usage %s`. To raise the limit: messages_per_hour or recipients_per_hour of the account; to start afresh once: `portreeve reset %s`.", c.account, c.account)
+		}},
+	},
 	rules.ReasonDirectory: {
 		cause:         say("The directory of accounts could not answer, and directory.on_failure says to defer."),
 		customer:      []line{say("Nothing: the mail program or server tries again by itself.")},

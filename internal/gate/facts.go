@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"portreeve/ledger"
 	"portreeve/rules"
 )
 
@@ -15,6 +16,10 @@ type facts struct {
 	g   *Gate
 	s   *State
 	r   *rules.Request
+
+	dry    bool // only looking
+	limits rules.Limits
+	room   rules.Room
 
 	tally    *rules.Tally
 	tallied  rules.Tally
@@ -92,6 +97,36 @@ func (f *facts) Grants() []rules.Grant {
 		}
 	}
 	return f.grants.value
+}
+
+// Room implements rules.Facts. A question that must change nothing (Try) is only
+// looked at.
+func (f *facts) Room(login string, l rules.Limits, always bool) rules.Room {
+	now := f.r.Time
+	f.limits = l
+	switch {
+	case f.dry:
+		f.room = f.g.Ledger.Look(login, l, now)
+	case f.r.Stage == rules.StageRcpt && f.r.Transaction != "":
+		f.room = f.g.Ledger.Reserve(login, f.r.Transaction, l, now, always)
+	case f.r.Stage == rules.StageEnd:
+		f.room = f.charge(login, l, always)
+	default:
+		f.room = f.g.Ledger.Look(login, l, now)
+	}
+	return f.room
+}
+
+func (f *facts) charge(login string, l rules.Limits, always bool) rules.Room {
+	within, cancel := recordContext(f.ctx)
+	defer cancel()
+	room, err := f.g.Ledger.Charge(within, ledger.Charge{
+		Login: login, Instance: f.r.Instance, Recipients: max(1, f.r.Count), Always: always,
+	}, l, f.r.Time)
+	if err != nil {
+		f.g.notStored(f.r.Protocol, f.r.Client, login, err)
+	}
+	return room
 }
 
 // Account implements rules.Facts.

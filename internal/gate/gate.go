@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,13 +134,22 @@ func (g *Gate) Tell(ctx context.Context, e rules.Event) error {
 		err = g.loginFailed(ctx, s, e)
 	case rules.LoginSucceeded:
 		err = g.loginSucceeded(ctx, s, e)
+	case rules.MessageAccepted, rules.MessageDropped:
+		within, cancel := recordContext(ctx)
+		defer cancel()
+		err = g.Ledger.Finish(within, e.Transaction, e.Kind == rules.MessageAccepted, e.Time)
 	}
 	if err != nil {
-		g.Meter.Unrecorded()
-		g.Log.Error("event not stored, remembered until the daemon stops", "protocol", e.Protocol,
-			"client", addrText(e.Client), "login", rules.ShownLogin(e.Login), "service", e.Service, "error", err)
+		g.notStored(e.Protocol, e.Client, rules.ShownLogin(e.Login), err)
 	}
 	return err
+}
+
+// notStored raises the alarm for an event that only memory has.
+func (g *Gate) notStored(p rules.Protocol, client netip.Addr, login string, err error) {
+	g.Meter.Unrecorded()
+	g.Log.Error("event not stored, remembered until the daemon stops", "protocol", p,
+		"client", addrText(client), "login", login, "error", err)
 }
 
 func (g *Gate) loginFailed(ctx context.Context, s *State, e rules.Event) error {
@@ -160,7 +170,7 @@ func (g *Gate) addFailure(ctx context.Context, s *State, e rules.Event, counted 
 	login, _ := s.Policy.Logins.Canonical(e.Login)
 	f := rules.Failure{
 		Time: e.Time, Client: e.Client, Login: login, Shown: rules.ShownLogin(e.Login),
-		Protocol: e.Service, Password: e.Password, Counted: counted,
+		Protocol: e.Service, Password: e.Password, Counted: counted, ID: e.ID,
 	}
 	w := Window(s.Policy)
 	write, cancel := recordContext(ctx)
@@ -197,6 +207,7 @@ func recordContext(ctx context.Context) (context.Context, context.CancelFunc) {
 func (g *Gate) Try(ctx context.Context, r *rules.Request) (rules.Decision, Facts) {
 	s := g.state.Load()
 	f := newFacts(ctx, g, s, r)
+	f.dry = true
 	d := s.Policy.Decide(r, f)
 	finding := d.Finding
 	if d.Action != rules.Refuse && len(d.Observed) > 0 {

@@ -25,6 +25,9 @@ type Facts struct {
 	Addresses       []string            `json:"addresses,omitempty"`
 	Senders         []string            `json:"senders,omitempty"`
 	Local           map[string]bool     `json:"local,omitempty"` // whether this server takes mail for the domain
+	Limits          *rules.Limits       `json:"limits,omitempty"`
+	UsedMessages    int                 `json:"used_messages,omitempty"` // within the hour, with what is under way
+	UsedRecipients  int                 `json:"used_recipients,omitempty"`
 	DirectoryFailed bool                `json:"directory_failed,omitempty"`
 }
 
@@ -73,6 +76,10 @@ func (f *facts) record(finding rules.Finding) Facts {
 	}
 	if f.tally != nil {
 		k.tally(f.tallied, f.s.Policy)
+	}
+	if f.limits != (rules.Limits{}) {
+		limits := f.limits
+		k.Limits, k.UsedMessages, k.UsedRecipients = &limits, f.room.Messages, f.room.Recipients
 	}
 	k.Failures = FailureFacts(f.failures.value)
 	for _, g := range f.grants.value {

@@ -33,6 +33,9 @@ func (k Facts) Lines() []string {
 	for _, d := range slices.Sorted(maps.Keys(k.Domains)) {
 		add("the domains of %s are %s", d, strings.Join(k.Domains[d], ", "))
 	}
+	if k.Limits != nil {
+		add("%d messages and %d recipients used within the hour, limits %d and %d (0: none)", k.UsedMessages, k.UsedRecipients, k.Limits.Messages, k.Limits.Recipients)
+	}
 	if len(k.Addresses) > 0 {
 		add("further addresses: %s", strings.Join(k.Addresses, ", "))
 	}

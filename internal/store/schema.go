@@ -36,10 +36,21 @@ create table cleared(prefix text primary key, id blob not null) without rowid;
 
 create table blocks(prefix text primary key, id text not null, since integer not null) without rowid;
 
+create table quotas(
+	login      text not null,
+	minute     integer not null,
+	messages   integer not null,
+	recipients integer not null,
+	primary key (login, minute)
+) without rowid;
+
 create table grants(
 	client text not null,
 	login  text not null,
 	last   integer not null,
 	primary key (client, login)
 ) without rowid;
+`, `
+-- Where each mail log was read to (maillog).
+create table maillog_positions(source text primary key, position blob not null) without rowid;
 `}

@@ -198,7 +198,7 @@ func failuresKept(s *suite) {
 func failuresSurvive(s *suite) {
 	want := rules.Failure{
 		Time: at(time.Minute), Client: client, Login: "eva@domena.cz", Shown: "Eva@Domena.CZ",
-		Protocol: "submission", Password: "7f3a", Counted: true,
+		Protocol: "submission", Password: "7f3a", Counted: true, ID: 1<<48 - 1,
 	}
 	s.guess(10, 0)
 	s.add(prefix, want)
