@@ -128,6 +128,8 @@ type Query struct {
 	Since  time.Time
 	Until  time.Time
 	Limit  int // 0: 1,000
+
+	contains string // bytes of the entry's JSON; a narrowing, for JSON has other spellings
 }
 
 // Find lists entries, newest first.
@@ -167,8 +169,18 @@ func (j *Journal) find(ctx context.Context, q Query, wanted func(Entry) bool) ([
 // the reply that is searched: what it shows may be cut, made printable, or a
 // header's address instead of the envelope's.
 func (j *Journal) FindShownSender(ctx context.Context, shown string, since time.Time, limit int) ([]Entry, error) {
-	q := Query{Rule: string(rules.RuleSender), Since: since, Limit: limit}
+	q := Query{Rule: string(rules.RuleSender), Since: since, Limit: limit, contains: inJSON(shown)}
 	return j.find(ctx, q, func(e Entry) bool { return strings.Contains(e.Reply, "<"+shown+">") })
+}
+
+// inJSON is how text stands within an entry: reading an entry costs more than
+// looking whether these bytes are in it.
+func inJSON(text string) string {
+	body, err := json.Marshal(text)
+	if err != nil {
+		return "" // no narrowing
+	}
+	return string(body[1 : len(body)-1])
 }
 
 // where narrows by what the table has as columns; there is no second index
@@ -186,6 +198,9 @@ func (q Query) where() (string, []any) {
 		if c.value != "" {
 			where, args = where+" and "+c.column+" = ? collate nocase", append(args, c.value)
 		}
+	}
+	if q.contains != "" {
+		where, args = where+" and instr(entry, ?) > 0", append(args, []byte(q.contains))
 	}
 	return where, args
 }
