@@ -149,6 +149,7 @@ func (s *session) Headers(textproto.MIMEHeader, *library.Modifier) (library.Resp
 	})
 	if refused {
 		s.refused, s.conn.settled = response, true
+		s.end(rules.MessageDropped)
 	}
 	return response, nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	library "github.com/emersion/go-milter"
+
+	"portreeve/rules"
 )
 
 // wantAsked compares what the gate was asked since the last time.
@@ -288,5 +290,41 @@ func TestLibraryClient(t *testing.T) {
 	<-r.done
 	if r.errors.Load() != 0 {
 		t.Error(r.log.String())
+	}
+}
+
+// The gate hears once how each message that had a recipient ended: Postfix's
+// ABORT after the message changes nothing (FACTS.md 1.2).
+func TestEndsAreTold(t *testing.T) {
+	message := mail + rcpt + rcpt + subject + endOfHeader
+	for name, tt := range map[string]struct {
+		sent string
+		want []rules.EventKind
+	}{
+		"accepted":                  {message + endOfMsg + abort + abort, []rules.EventKind{rules.MessageAccepted}},
+		"refused after its header":  {mail + rcpt + hop + endOfHeader + abort, []rules.EventKind{rules.MessageDropped}},
+		"ABORT":                     {mail + rcpt + abort, []rules.EventKind{rules.MessageDropped}},
+		"another MAIL, then a drop": {mail + rcpt + mail + rcpt, []rules.EventKind{rules.MessageDropped, rules.MessageDropped}},
+		"connection lost":           {message, []rules.EventKind{rules.MessageDropped}},
+		"QUIT":                      {message + quit, []rules.EventKind{rules.MessageDropped}},
+		"two messages":              {message + endOfMsg + abort + message + endOfMsg, []rules.EventKind{rules.MessageAccepted, rules.MessageAccepted}},
+		"no recipient":              {mail + abort, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t)
+			r.send(negotiate, connect, helo)
+			r.send(tt.sent)
+			r.Close()
+			<-r.done
+			var got []rules.EventKind
+			transactions := map[string]bool{}
+			for _, e := range r.gate.told {
+				got = append(got, e.Kind)
+				transactions[e.Transaction] = true
+			}
+			if !slices.Equal(got, tt.want) || len(transactions) != len(tt.want) {
+				t.Errorf("told %v for %v transactions, want %v", got, len(transactions), tt.want)
+			}
+		})
 	}
 }
