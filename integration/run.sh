@@ -44,7 +44,7 @@ if docker info >/dev/null 2>&1; then
 		play "$suite"
 	done
 elif [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
-	for program in postfix dovecot; do
+	for program in postfix dovecot swaks curl; do
 		command -v $program >/dev/null || { install_natively && break; }
 	done
 	play natively

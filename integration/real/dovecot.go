@@ -1,13 +1,18 @@
 package real
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
 // base is a small dovecot.conf around the fragment of contrib/dovecot. What
@@ -114,6 +119,51 @@ func (i *Instance) startDovecot(ctx context.Context) error {
 	}
 	i.dovecot, err = spawn(i.DovecotLog(), "dovecot", "-F", "-c", filepath.Join(dir, "dovecot.conf"))
 	return err
+}
+
+// StopDovecot ends Dovecot beneath a running Postfix. Its auth process would go
+// on for those who are connected (FACTS.md 2.8), so that is ended as well, by the
+// process id that it tells.
+func (i *Instance) StopDovecot() error {
+	c, err := net.Dial("unix", i.SASLUpstream())
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // nothing was written
+	if _, err := io.WriteString(c, "VERSION\t1\t1\nCPID\t1\n"); err != nil {
+		return err
+	}
+	auth := 0
+	for lines := bufio.NewScanner(c); auth == 0; {
+		if !lines.Scan() {
+			return fmt.Errorf("dovecot's auth process does not tell its id: %w", lines.Err())
+		}
+		if id, ok := strings.CutPrefix(lines.Text(), "SPID\t"); ok {
+			if auth, err = strconv.Atoi(id); err != nil {
+				return err
+			}
+		}
+	}
+	err = i.dovecot.stop()
+	if kill := syscall.Kill(auth, syscall.SIGKILL); !errors.Is(kill, syscall.ESRCH) {
+		err = errors.Join(err, kill)
+	}
+	return err
+}
+
+// StartDovecot starts it again and returns when its auth socket answers.
+func (i *Instance) StartDovecot(ctx context.Context) error {
+	if err := i.startDovecot(ctx); err != nil {
+		return err
+	}
+	return until(ctx, func(ctx context.Context) error {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "unix", i.SASLUpstream())
+		if err != nil {
+			return errors.Join(err, i.dovecot.running())
+		}
+		return c.Close()
+	})
 }
 
 // dovecotVersion is "2.3" or "2.4".

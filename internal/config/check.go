@@ -166,10 +166,11 @@ func (k *checker) features() {
 		k.add("store.path", "is empty", "name the database file; it is made if it does not exist")
 	}
 	k.services("auth_failures.protocols", c.AuthFailures.Protocols)
+	k.maillogs(c.Maillog.Files)
 	if pop := c.SMTPAfterPOP; pop.Enabled {
 		if len(c.Maillog.Files) == 0 && k.empty("listen.auth", c.Listen.Auth.Addr) && !k.unreadable("maillog.files") {
 			k.add("smtp_after_pop.enabled", "= true, but nothing would tell of POP logins",
-				"set listen.auth and point Dovecot's auth_policy_server_url to it")
+				"set listen.auth and point Dovecot's auth_policy_server_url to it, or name the mail log in maillog.files")
 		}
 		if len(pop.Protocols) == 0 {
 			k.add("smtp_after_pop.protocols", "is empty, so no login would count", `write ["pop3"] or ["pop3", "imap"]`)
@@ -178,6 +179,20 @@ func (k *checker) features() {
 	for i, p := range c.SMTPAfterPOP.Protocols {
 		if p != "pop3" && p != "imap" && !k.broken[fmt.Sprintf("smtp_after_pop.protocols[%d]", i)] {
 			k.add("smtp_after_pop.protocols", fmt.Sprintf("= %q is not a protocol for collecting mail", p), `write "pop3" or "imap"`, i)
+		}
+	}
+}
+
+// maillogs checks the names of the mail logs. Whether they can be read is seen
+// when they are opened: one that is missing is waited for.
+func (k *checker) maillogs(files []string) {
+	for i, file := range files {
+		switch {
+		case k.broken[fmt.Sprintf("maillog.files[%d]", i)]:
+		case file == "":
+			k.add("maillog.files", `= "" is no file`, `name the mail log, or write "journal" for systemd's`, i)
+		case slices.Contains(files[:i], file):
+			k.add("maillog.files", fmt.Sprintf("= %q is named twice, so each failure would count twice", file), "name it once", i)
 		}
 	}
 }

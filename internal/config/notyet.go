@@ -18,8 +18,6 @@ func notYet(c *Config) []unavailable {
 		{c.Directory.Source == SourceLDAP, unavailable{"directory.source", `= "ldap"`, `use "file"`}},
 		{c.Directory.Senders != SendersSource{}, unavailable{"directory.senders", "", "list the senders in the accounts file and remove the table"}},
 		{c.Store.Kind == StoreValkey, unavailable{"store.kind", `= "valkey"`, `use "embedded"`}},
-		{len(c.Maillog.Files) > 0, unavailable{"maillog.files", "", "leave it empty and use listen.auth"}},
-		{c.Listen.SASL.Addr != "", unavailable{"listen.sasl", "", "leave it empty and use listen.auth"}},
 		{c.LoginFailures.Limit > 0, unavailable{"login_failures.limit", "", "use 0"}},
 	} {
 		if one.set {

@@ -3,9 +3,10 @@ package config
 import "reflect"
 
 // RestartNeeded lists the keys that differ and take effect at the next start
-// only: sockets and the store are opened once.
+// only: sockets, mail logs and the store are opened once.
 func RestartNeeded(old, now *Config) []string {
 	keys := differing("listen", reflect.ValueOf(old.Listen), reflect.ValueOf(now.Listen))
+	keys = append(keys, differing("maillog", reflect.ValueOf(old.Maillog), reflect.ValueOf(now.Maillog))...)
 	return append(keys, differing("store", reflect.ValueOf(old.Store), reflect.ValueOf(now.Store))...)
 }
 

@@ -162,11 +162,12 @@ func (d *Daemon) window() ledger.Window { return gate.Window(d.gate.State().Poli
 // know at start.
 func warnings(c *config.Config) []string {
 	var list []string
-	if c.Listen.Auth.Addr == "" && len(c.Maillog.Files) == 0 && c.Listen.SASL.Addr == "" {
+	witness := c.Listen.Auth.Addr != "" || len(c.Maillog.Files) > 0
+	if !witness && c.Listen.SASL.Addr == "" {
 		list = append(list, "nobody tells of failed logins, so no client will be blocked: set listen.auth and point Dovecot's auth_policy_server_url to it")
-		if c.SMTPAfterPOP.Enabled {
-			list = append(list, "nobody tells of POP logins, so SMTP after POP authorises nobody: set listen.auth and point Dovecot's auth_policy_server_url to it")
-		}
+	}
+	if !witness && c.SMTPAfterPOP.Enabled { // the SASL relay sees SMTP only
+		list = append(list, "nobody tells of POP logins, so SMTP after POP authorises nobody: set listen.auth and point Dovecot's auth_policy_server_url to it")
 	}
 	if c.Listen.Policy.Addr == "" && c.SMTPAfterPOP.Enabled {
 		list = append(list, "nobody asks about relaying, so SMTP after POP lets nobody relay: set listen.policy and name it in smtpd_relay_restrictions")

@@ -73,12 +73,16 @@ func keep(old, c *config.Config) []string {
 	if c.Log.Format != old.Log.Format {
 		keys = append(keys, "log.format")
 	}
-	c.Listen, c.Store, c.Log.Format = old.Listen, old.Store, old.Log.Format
+	c.Listen, c.Maillog, c.Store, c.Log.Format = old.Listen, old.Maillog, old.Store, old.Log.Format
 	// A file without listen.auth needs no token, but the listener goes on until
 	// the restart. Without its token it would answer nobody, and Dovecot would
 	// let everybody in and have no failure counted (FACTS.md 2.6).
 	if c.Listen.Auth.Addr != "" && c.AuthPolicy.Token == "" {
 		c.AuthPolicy = old.AuthPolicy
+	}
+	// So does a relay that the file has turned off: it needs its upstream.
+	if c.Listen.SASL.Addr != "" && c.SASL.Upstream.Addr == "" {
+		c.SASL = old.SASL
 	}
 	return keys
 }

@@ -221,6 +221,12 @@ func TestWarnings(t *testing.T) {
 			func(c *config.Config) { c.Listen.Auth, c.SMTPAfterPOP.Enabled = listen.Address{}, true },
 			[]string{"nobody tells of failed logins", "nobody tells of POP logins"},
 		},
+		"SMTP after POP with the SASL relay, which sees no POP": {
+			func(c *config.Config) {
+				c.Listen.Auth, c.Listen.SASL, c.SMTPAfterPOP.Enabled = listen.Address{}, at, true
+			},
+			[]string{"nobody tells of POP logins"},
+		},
 		"SMTP after POP without the policy service": {
 			func(c *config.Config) { c.Listen.Policy, c.SMTPAfterPOP.Enabled = listen.Address{}, true },
 			[]string{"nobody asks about relaying"},

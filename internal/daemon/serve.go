@@ -17,6 +17,7 @@ import (
 	"portreeve/milter"
 	"portreeve/policyd"
 	"portreeve/rules"
+	"portreeve/saslrelay"
 )
 
 const (
@@ -46,6 +47,7 @@ func configured(c *config.Config) []socket {
 		{name: "policy", address: c.Listen.Policy, mode: frontMode},
 		{name: "milter", address: c.Listen.Milter, mode: frontMode},
 		{name: "auth", address: c.Listen.Auth, mode: frontMode},
+		{name: "sasl", address: c.Listen.SASL, mode: frontMode},
 		{name: "admin", address: c.Listen.Admin, mode: adminMode},
 		{name: "web", address: c.Listen.Web, mode: frontMode},
 	} {
@@ -62,11 +64,7 @@ func openListeners(c *config.Config) ([]socket, error) {
 	for _, s := range configured(c) {
 		ln, err := listen.Open(s.address, s.mode)
 		if err != nil {
-			errs := []error{fmt.Errorf("opening listen.%s: %w", s.name, err)}
-			for _, o := range opened {
-				errs = append(errs, o.ln.Close())
-			}
-			return nil, errors.Join(errs...)
+			return nil, errors.Join(fmt.Errorf("opening listen.%s: %w", s.name, err), closeListeners(opened))
 		}
 		s.ln = ln
 		if s.address.Network == "tcp" {
@@ -81,6 +79,10 @@ func openListeners(c *config.Config) ([]socket, error) {
 func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, ready func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	follower, err := d.openMaillog(ctx, c)
+	if err != nil {
+		return errors.Join(err, closeListeners(sockets))
+	}
 	d.sockets = sockets
 	var (
 		running sync.WaitGroup
@@ -93,6 +95,16 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 			if err := d.front(ctx, c, s); err != nil {
 				mu.Lock()
 				errs = append(errs, fmt.Errorf("listen.%s: %w", s.name, err))
+				mu.Unlock()
+				stop()
+			}
+		})
+	}
+	if follower != nil {
+		running.Go(func() {
+			if err := follower.Run(ctx); err != nil {
+				mu.Lock()
+				errs = append(errs, fmt.Errorf("maillog.files: %w", err))
 				mu.Unlock()
 				stop()
 			}
@@ -120,9 +132,16 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 	case "auth":
 		handler := authpolicy.New(authpolicy.Options{
 			Token: func() string { return string(d.config.Load().AuthPolicy.Token) },
-			Gate:  d.gate, Now: d.Now, Log: d.Log, Meter: d.metrics,
+			Gate:  d.gate, Now: d.Now, Log: d.Log, Meter: authMeter{d.metrics, d.gate},
 		})
 		return (&authpolicy.Server{Handler: handler, Allow: guard.Allow, Log: d.Log, Meter: d.metrics}).Serve(ctx, s.ln)
+	case "sasl":
+		guard.Name = rules.ProtocolSASL
+		guard.Handle = (&saslrelay.Server{
+			Gate: d.gate, Now: d.Now, Log: d.Log, Meter: d.metrics,
+			Upstream: func() listen.Address { return d.config.Load().SASL.Upstream },
+		}).Handle
+		return guard.Serve(ctx, s.ln)
 	case "admin":
 		guard.Name = rules.Protocol(s.name)
 		return web.Serve(ctx, guard.Listener(ctx, s.ln), admin.Handler(backend{d}, d.Log))
