@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"time"
 
 	"portreeve/rules"
 )
@@ -102,9 +103,9 @@ func (b *body) event() (e rules.Event, result string, ok bool) {
 	}
 }
 
-// answer is what Dovecot gets: 2.4 wants both fields always (FACTS.md 2.3).
-//
-// A delay (rule 11, login_failures) is a positive status: it belongs here.
+// answer is what Dovecot gets: 2.4 wants both fields always (FACTS.md 2.3). A
+// positive status is how many seconds it waits before it checks the password;
+// after the check it ignores it.
 type answer struct {
 	Status  int    `json:"status"`
 	Message string `json:"msg"`
@@ -114,7 +115,7 @@ type answer struct {
 // put their own code in front.
 func allow(d *rules.Decision) answer {
 	if d.Action != rules.Refuse {
-		return answer{}
+		return answer{Status: int(d.Slowed.Delay / time.Second)}
 	}
 	return answer{Status: -1, Message: printable(d.Reply.Text)}
 }

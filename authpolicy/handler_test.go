@@ -43,6 +43,8 @@ func (g *gate) Decide(_ context.Context, r *rules.Request) rules.Decision {
 		return refuse(`0123456789abcdefABCDEF Connection refused from 192.0.2.1. "Too" <many>`)
 	case "foreign":
 		return refuse("odmítnuto\r\nX: y\x00\xff")
+	case "guessed":
+		return rules.Decision{Slowed: rules.Finding{Rule: rules.RuleLoginFailures, Delay: 5 * time.Second}}
 	case "observed":
 		return rules.Decision{Observed: []rules.Finding{{Rule: rules.RuleThrottled}}}
 	case "panic":
@@ -169,6 +171,7 @@ func TestAllow(t *testing.T) {
 	for login, want := range map[string]string{
 		"jan@a.cz": goOn,
 		"observed": goOn,
+		"guessed":  `{"status":5,"msg":""}`,
 		"":         goOn,
 		"blocked":  `{"status":-1,"msg":"0123456789abcdefABCDEF Connection refused from 192.0.2.1. \"Too\" <many>"}`,
 		"foreign":  `{"status":-1,"msg":"odm?tnuto??X: y??"}`,

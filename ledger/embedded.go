@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"portreeve/internal/store"
@@ -18,13 +19,15 @@ type Embedded struct {
 	quotas *quotas
 	db     *store.DB
 	ids    *journal.IDs
-	last   time.Time // of the latest id that was given to a failure or a clearing
+	most   int         // entries of each table
+	aged   atomic.Bool // the file may have logins that are too old
+	last   time.Time   // of the latest id that was given to a failure or a clearing
 }
 
 var _ Ledger = (*Embedded)(nil)
 
 // OpenEmbedded reads back what the file remembers. maxClients bounds each table.
-func OpenEmbedded(ctx context.Context, db *store.DB, ids *journal.IDs, maxClients int, now time.Time, w Window, validity time.Duration) (*Embedded, error) {
+func OpenEmbedded(ctx context.Context, db *store.DB, ids *journal.IDs, maxClients int, now time.Time, c Counting, validity time.Duration) (*Embedded, error) {
 	m, err := newMemory(maxClients)
 	if err != nil {
 		return nil, fmt.Errorf("making the ledger's tables: %w: raise store.max_clients", err)
@@ -33,8 +36,9 @@ func OpenEmbedded(ctx context.Context, db *store.DB, ids *journal.IDs, maxClient
 	if err != nil {
 		return nil, fmt.Errorf("making the quota tables: %w: raise store.max_clients", err)
 	}
-	e := &Embedded{memory: m, quotas: q, db: db, ids: ids}
-	if err := e.load(ctx, now, w, validity); err != nil {
+	e := &Embedded{memory: m, quotas: q, db: db, ids: ids, most: maxClients}
+	e.aged.Store(true)
+	if err := e.load(ctx, now, c, validity); err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
 	return e, nil
@@ -75,13 +79,16 @@ func eventOf(id journal.ID) uint64 {
 	return binary.BigEndian.Uint64(number[:])
 }
 
+// endedGuess is the same for a login.
+const deleteEndedGuess = "delete from guessed where login = ? and since < ?"
+
 // AddFailure implements Ledger.
-func (e *Embedded) AddFailure(ctx context.Context, prefix netip.Prefix, f rules.Failure, w Window) (rules.Tally, error) {
+func (e *Embedded) AddFailure(ctx context.Context, prefix netip.Prefix, f rules.Failure, c Counting) (Tallies, error) {
 	e.mu.Lock()
-	tally, stale, known := e.addFailure(prefix, f, w)
-	if known {
+	added := e.addFailure(prefix, f, c)
+	if added.known {
 		e.mu.Unlock()
-		return tally, nil
+		return added.Tallies, nil
 	}
 	id := e.next(f.Time) // under the lock: Unblock overrules by the order of ids
 	e.mu.Unlock()
@@ -89,19 +96,39 @@ func (e *Embedded) AddFailure(ctx context.Context, prefix netip.Prefix, f rules.
 		putEvent(&id, f.ID)
 	}
 	err := e.db.Write(ctx, func(tx store.Tx) error {
-		if stale {
-			if _, err := tx.Exec(deleteEndedBlock, prefix.String(), f.Time.UnixNano()); err != nil {
+		if added.staleClient {
+			if _, err := tx.Exec(deleteEndedBlock, prefixText(prefix), f.Time.UnixNano()); err != nil {
 				return err
 			}
 		}
-		_, err := tx.Exec(insertFailure, id[:], prefix.String(), f.Client.String(), f.Time.UnixNano(),
+		if added.staleLogin {
+			if _, err := tx.Exec(deleteEndedGuess, f.Login, f.Time.UnixNano()); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(insertFailure, id[:], prefixText(prefix), addrText(f.Client), f.Time.UnixNano(),
 			f.Shown, f.Protocol, f.Password, f.Counted)
 		return err
 	})
 	if err != nil {
 		err = fmt.Errorf("remembering a failed login: %w", err)
 	}
-	return tally, err
+	return added.Tallies, err
+}
+
+// prefixText and addrText are what the file has; nothing for what is not known.
+func prefixText(p netip.Prefix) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}
+
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
 
 // Tally implements Ledger.
@@ -195,16 +222,26 @@ func (e *Embedded) Grants(client netip.Addr, now time.Time, validity time.Durati
 func (e *Embedded) Healthy() error { return e.db.Healthy() }
 
 // Prune implements Ledger.
-func (e *Embedded) Prune(ctx context.Context, now time.Time, w Window, validity time.Duration) error {
-	e.prune(now, w, validity)
-	if err := e.pruneFailures(ctx, now, w); err != nil {
-		return fmt.Errorf("pruning the ledger: %w", err)
+func (e *Embedded) Prune(ctx context.Context, now time.Time, c Counting, validity time.Duration) error {
+	if e.prune(now, c, validity) {
+		e.aged.Store(true)
 	}
-	if err := e.pruneQuotas(ctx, now); err != nil {
-		return err
+	for _, one := range []func() error{
+		func() error { return e.pruneFailures(ctx, now, c) },
+		func() error { return e.pruneQuotas(ctx, now) },
+		func() error { return e.pruneLogins(ctx, now, c) },
+		func() error { return e.pruneBlocks(ctx, now, c, validity) },
+	} {
+		if err := one(); err != nil {
+			return fmt.Errorf("pruning the ledger: %w", err)
+		}
 	}
-	old := journal.After(now.Add(-retention(w)))
-	err := e.db.Write(ctx, func(tx store.Tx) error {
+	return nil
+}
+
+func (e *Embedded) pruneBlocks(ctx context.Context, now time.Time, c Counting, validity time.Duration) error {
+	old := journal.After(now.Add(-c.retention()))
+	return e.db.Write(ctx, func(tx store.Tx) error {
 		if _, err := tx.Exec("delete from cleared where id < ?", old[:]); err != nil {
 			return err
 		}
@@ -216,10 +253,6 @@ func (e *Embedded) Prune(ctx context.Context, now time.Time, w Window, validity 
 		_, err := tx.Exec("delete from grants where last < ?", now.Add(-validity).UnixNano())
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("pruning the ledger: %w", err)
-	}
-	return nil
 }
 
 // pruneChunk bounds one deletion, so that failures never wait long behind it.
@@ -227,8 +260,8 @@ const pruneChunk = 2000
 
 // pruneFailures deletes what is old by its id and, of what a clock that ran
 // ahead has given ids of the future, what is old by its time.
-func (e *Embedded) pruneFailures(ctx context.Context, now time.Time, w Window) error {
-	keep := retention(w)
+func (e *Embedded) pruneFailures(ctx context.Context, now time.Time, c Counting) error {
+	keep := c.retention()
 	old, future := journal.After(now.Add(-keep)), journal.After(now.Add(keep))
 	for {
 		var deleted int64
@@ -246,6 +279,3 @@ func (e *Embedded) pruneFailures(ctx context.Context, now time.Time, w Window) e
 		}
 	}
 }
-
-// retention is how long a failure can matter.
-func retention(w Window) time.Duration { return max(w.Length, rules.HintWindow) }

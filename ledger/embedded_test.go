@@ -46,7 +46,7 @@ func (h *host) open(after time.Duration) {
 		h.t.Fatal(err)
 	}
 	// New ids, as a new process would make them.
-	h.Embedded, err = ledger.OpenEmbedded(context.Background(), h.db, journal.NewIDs("mx1"), h.most, now, ledgertest.Window, ledgertest.Validity)
+	h.Embedded, err = ledger.OpenEmbedded(context.Background(), h.db, journal.NewIDs("mx1"), h.most, now, ledgertest.Counting, ledgertest.Validity)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -64,11 +64,11 @@ func (h *host) reopen(after time.Duration) ledger.Ledger {
 func (h *host) fail(p netip.Prefix, after time.Duration) rules.Tally {
 	h.t.Helper()
 	f := rules.Failure{Time: ledgertest.Noon.Add(after), Client: p.Addr(), Login: "jan@domena.cz", Shown: "jan@domena.cz", Protocol: "smtp", Counted: true}
-	t, err := h.AddFailure(context.Background(), p, f, ledgertest.Window)
+	t, err := h.AddFailure(context.Background(), p, f, ledgertest.Counting)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return t
+	return t.Client
 }
 
 func (h *host) rows(table string) (n int) {
@@ -91,7 +91,7 @@ func TestEmbedded(t *testing.T) {
 }
 
 func TestTablesHaveABound(t *testing.T) {
-	if _, err := ledger.OpenEmbedded(context.Background(), newHost(t, 1).db, journal.NewIDs("mx1"), 0, ledgertest.Noon, ledgertest.Window, time.Hour); err == nil ||
+	if _, err := ledger.OpenEmbedded(context.Background(), newHost(t, 1).db, journal.NewIDs("mx1"), 0, ledgertest.Noon, ledgertest.Counting, time.Hour); err == nil ||
 		!strings.Contains(err.Error(), "raise store.max_clients") {
 		t.Errorf("tables of no size: %v", err)
 	}
@@ -156,7 +156,7 @@ func TestPruneEmptiesTheFile(t *testing.T) {
 	for i := range 2500 { // more than one chunk
 		go func() {
 			f := rules.Failure{Time: ledgertest.Noon, Client: numbered(i).Addr(), Login: "a@b.cz", Shown: "a@b.cz", Protocol: "smtp", Counted: true}
-			_, err := h.AddFailure(ctx, numbered(i), f, ledgertest.Window)
+			_, err := h.AddFailure(ctx, numbered(i), f, ledgertest.Counting)
 			errs <- err
 		}()
 	}
@@ -177,14 +177,20 @@ func TestPruneEmptiesTheFile(t *testing.T) {
 	if err := h.AddGrant(ctx, numbered(1).Addr(), rules.Grant{Login: "a@b.cz", Last: ledgertest.Noon}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := h.BeginGuessed(ctx, "a@b.cz", "first", ledgertest.Noon, ledgertest.Counting.Login); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.AddLogin(ctx, "a@b.cz", numbered(1), ledgertest.Noon); err != nil {
+		t.Fatal(err)
+	}
 	h.prune(30 * time.Minute)
-	for table, n := range map[string]int{"failures": 2511, "blocks": 1, "cleared": 1, "grants": 1} {
+	for table, n := range map[string]int{"failures": 2511, "blocks": 1, "cleared": 1, "grants": 1, "guessed": 1, "logins": 1} {
 		if got := h.rows(table); got != n {
 			t.Errorf("within the window %s has %d rows, want %d", table, got, n)
 		}
 	}
-	h.prune(2 * time.Hour)
-	for _, table := range []string{"failures", "blocks", "cleared", "grants"} {
+	h.prune(30 * 24 * time.Hour)
+	for _, table := range []string{"failures", "blocks", "cleared", "grants", "guessed", "logins"} {
 		if got := h.rows(table); got != 0 {
 			t.Errorf("%s still has %d rows", table, got)
 		}
@@ -193,8 +199,28 @@ func TestPruneEmptiesTheFile(t *testing.T) {
 
 func (h *host) prune(after time.Duration) {
 	h.t.Helper()
-	if err := h.Prune(context.Background(), ledgertest.Noon.Add(after), ledgertest.Window, ledgertest.Validity); err != nil {
+	if err := h.Prune(context.Background(), ledgertest.Noon.Add(after), ledgertest.Counting, ledgertest.Validity); err != nil {
 		h.t.Fatal(err)
+	}
+}
+
+// The addresses that logins came from have a bound, in the file as well.
+func TestLoginsHaveABound(t *testing.T) {
+	h := newHost(t, 5)
+	for i := range 50 {
+		if err := h.AddLogin(context.Background(), "a@b.cz", numbered(i), ledgertest.Noon.Add(time.Duration(i)*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.prune(time.Hour)
+	if n := h.rows("logins"); n != 5 {
+		t.Errorf("%d rows, want 5", n)
+	}
+	h.reopen(time.Hour)
+	for i := range 50 {
+		if got := h.HasLoggedIn("a@b.cz", numbered(i), ledgertest.Noon.Add(time.Hour)); got != (i >= 45) {
+			t.Errorf("address %d: %v", i, got)
+		}
 	}
 }
 
@@ -219,8 +245,8 @@ func TestMemoryOutlivesTheStore(t *testing.T) {
 	}
 	for i := range 11 {
 		f := rules.Failure{Time: ledgertest.Noon, Client: numbered(1).Addr(), Login: "a@b.cz", Shown: "a@b.cz", Counted: true}
-		tally, err := h.AddFailure(ctx, numbered(1), f, ledgertest.Window)
-		if !errors.Is(err, store.ErrClosed) || tally.Count != i+1 {
+		tally, err := h.AddFailure(ctx, numbered(1), f, ledgertest.Counting)
+		if !errors.Is(err, store.ErrClosed) || tally.Client.Count != i+1 {
 			t.Fatalf("failure %d: %+v, %v", i+1, tally, err)
 		}
 	}
@@ -240,7 +266,7 @@ func TestMemoryOutlivesTheStore(t *testing.T) {
 	if len(h.Grants(numbered(1).Addr(), ledgertest.Noon, time.Hour)) != 1 {
 		t.Error("the grant does not hold")
 	}
-	if err := h.Prune(ctx, ledgertest.Noon, ledgertest.Window, time.Hour); err == nil {
+	if err := h.Prune(ctx, ledgertest.Noon, ledgertest.Counting, time.Hour); err == nil {
 		t.Error("Prune said nothing")
 	}
 }
@@ -258,7 +284,7 @@ func TestUnreadableRows(t *testing.T) {
 		if err := h.db.Write(context.Background(), func(tx store.Tx) error { _, err := tx.Exec(insert); return err }); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ledger.OpenEmbedded(context.Background(), h.db, journal.NewIDs("mx1"), 10, time.Unix(0, 2), ledgertest.Window, time.Hour); err == nil ||
+		if _, err := ledger.OpenEmbedded(context.Background(), h.db, journal.NewIDs("mx1"), 10, time.Unix(0, 2), ledgertest.Counting, time.Hour); err == nil ||
 			!strings.HasPrefix(err.Error(), "reading the ledger: ") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -20,6 +20,23 @@ type Window struct {
 	Once   bool // one wrong password of one login counts once, however often it is tried
 }
 
+// Counting is how failures are counted: against the client, and against the
+// login from all clients together (rule 11; a limit of 0 is off).
+type Counting struct{ Client, Login Window }
+
+// Tallies are what a failure has made of its client and its login. What it does
+// not count against is zero.
+type Tallies struct{ Client, Login rules.Tally }
+
+// retention is how long a failure can matter.
+func (c Counting) retention() time.Duration {
+	keep := max(c.Client.Length, rules.HintWindow)
+	if c.Login.Limit > 0 {
+		keep = max(keep, c.Login.Length)
+	}
+	return keep
+}
+
 // Block is a client prefix above the limit.
 type Block struct {
 	Prefix   netip.Prefix
@@ -33,9 +50,10 @@ type Block struct {
 // Ledger is what the gate needs of a memory. Implementations share the
 // conformance suite ledgertest. All methods may be called concurrently.
 type Ledger interface {
-	// AddFailure remembers a failed login against the prefix. The tally counts it
-	// already; so does every other call that begins after this one has.
-	AddFailure(ctx context.Context, prefix netip.Prefix, f rules.Failure, w Window) (rules.Tally, error)
+	// AddFailure remembers a failed login against the prefix, and against its
+	// login. The tallies count it already; so does every other call that begins after
+	// this one has. The zero Prefix is nobody: the login alone counts.
+	AddFailure(ctx context.Context, prefix netip.Prefix, f rules.Failure, c Counting) (Tallies, error)
 	// Tally counts the failures of the prefix within the window before now.
 	Tally(prefix netip.Prefix, now time.Time, w Window) rules.Tally
 	// Failures lists those of the prefix that are not before since, newest first: of
@@ -51,6 +69,19 @@ type Ledger interface {
 	// Unblock forgets the failures of every prefix that contains the address and
 	// returns the blocks that this lifted.
 	Unblock(ctx context.Context, client netip.Addr, now time.Time, w Window) ([]Block, error)
+
+	// LoginTally counts the failures of the login, from all clients together.
+	LoginTally(login string, now time.Time, w Window) rules.Tally
+	// LoginFailures lists those that are not before since, newest first.
+	LoginFailures(login string, since time.Time) []rules.Failure
+	// BeginGuessed is BeginBlock for a login.
+	BeginGuessed(ctx context.Context, login, id string, now time.Time, w Window) (string, error)
+	// Guessed lists the logins above the limit, the latest first.
+	Guessed(now time.Time, w Window) []Guessed
+	// AddLogin remembers that the client has logged in with the login.
+	AddLogin(ctx context.Context, login string, client netip.Prefix, now time.Time) error
+	// HasLoggedIn tells whether it has, within rules.KnownFor (to the hour).
+	HasLoggedIn(login string, client netip.Prefix, now time.Time) bool
 
 	// AddGrant remembers a POP login of the account from the address.
 	AddGrant(ctx context.Context, client netip.Addr, g rules.Grant) error
@@ -75,7 +106,7 @@ type Ledger interface {
 	Reset(ctx context.Context, login string) error
 
 	// Prune drops what is too old to matter to anyone.
-	Prune(ctx context.Context, now time.Time, w Window, validity time.Duration) error
+	Prune(ctx context.Context, now time.Time, c Counting, validity time.Duration) error
 	// Healthy returns nil, or why the memory cannot be written.
 	Healthy() error
 }

@@ -13,27 +13,31 @@ import (
 )
 
 // load fills the memory from the file, oldest first.
-func (e *Embedded) load(ctx context.Context, now time.Time, w Window, validity time.Duration) error {
+func (e *Embedded) load(ctx context.Context, now time.Time, c Counting, validity time.Duration) error {
 	if err := e.loadLast(ctx); err != nil {
 		return err
 	}
-	from := journal.After(now.Add(-retention(w)))
-	// A failure that was cleared by an unblock is history. Ids of failures and
-	// clearings come from one sequence, so their order is certain.
-	err := e.each(ctx, `select f.prefix, f.client, f.time, f.login, f.service, f.password, f.counted, f.id
+	from := journal.After(now.Add(-c.retention()))
+	// A failure that was cleared by an unblock is history, but for its login. Ids of
+	// failures and clearings come from one sequence, so their order is certain.
+	err := e.each(ctx, `select f.prefix, f.client, f.time, f.login, f.service, f.password, f.counted, f.id,
+		c.id is not null and f.id <= c.id
 		from failures f left join cleared c on c.prefix = f.prefix
-		where f.id >= ? and (c.id is null or f.id > c.id) order by f.id`, []any{from[:]}, func(rows *sql.Rows) error {
-		return e.loadFailure(rows, now, w)
+		where f.id >= ? order by f.id`, []any{from[:]}, func(rows *sql.Rows) error {
+		return e.loadFailure(rows, now, c)
 	})
 	if err != nil {
 		return err
 	}
 	if err := e.each(ctx, "select prefix, id, since from blocks", nil, func(rows *sql.Rows) error {
-		return e.loadBlock(rows, now, w)
+		return e.loadBlock(rows, now, c.Client)
 	}); err != nil {
 		return err
 	}
 	if err := e.loadQuotas(ctx, now); err != nil {
+		return err
+	}
+	if err := e.loadLogins(ctx, now, c.Login); err != nil {
 		return err
 	}
 	return e.each(ctx, "select client, login, last from grants where last > ? order by last",
@@ -73,25 +77,33 @@ func (e *Embedded) loadLast(ctx context.Context) error {
 		})
 }
 
-func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, w Window) error {
+func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, c Counting) error {
 	var (
 		f              rules.Failure
 		prefix, client string
 		at             int64
 		id             []byte
+		cleared        bool
 	)
-	if err := rows.Scan(&prefix, &client, &at, &f.Shown, &f.Protocol, &f.Password, &f.Counted, &id); err != nil {
+	if err := rows.Scan(&prefix, &client, &at, &f.Shown, &f.Protocol, &f.Password, &f.Counted, &id, &cleared); err != nil {
 		return err
 	}
 	if len(id) != len(journal.ID{}) {
 		return fmt.Errorf("a remembered failure has an id of %d bytes", len(id))
 	}
-	p, err := netip.ParsePrefix(prefix)
-	if err != nil {
-		return fmt.Errorf("a remembered failure: %w", err)
+	var (
+		p   netip.Prefix // of nobody, unless it is said
+		err error
+	)
+	if prefix != "" && !cleared {
+		if p, err = netip.ParsePrefix(prefix); err != nil {
+			return fmt.Errorf("a remembered failure: %w", err)
+		}
 	}
-	if f.Client, err = netip.ParseAddr(client); err != nil {
-		return fmt.Errorf("a remembered failure: %w", err)
+	if client != "" {
+		if f.Client, err = netip.ParseAddr(client); err != nil {
+			return fmt.Errorf("a remembered failure: %w", err)
+		}
 	}
 	if f.Time = time.Unix(0, at); f.Time.Sub(now) > ahead {
 		f.Time = now // the clock was set back
@@ -102,7 +114,7 @@ func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, w Window) error {
 	f.Vague = f.Shown != "" && !strings.Contains(f.Shown, "@")
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.addFailure(p, f, w)
+	e.addFailure(p, f, c)
 	return nil
 }
 
@@ -118,7 +130,9 @@ func (e *Embedded) loadBlock(rows *sql.Rows, now time.Time, w Window) error {
 	if err != nil {
 		return fmt.Errorf("a remembered block: %w", err)
 	}
-	e.restoreBlock(p, id, time.Unix(0, since), now, w)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.clients.restore(p, id, time.Unix(0, since), now, w)
 	return nil
 }
 

@@ -15,130 +15,83 @@ import (
 // max_accounts, beyond which an address grants nothing anyway.
 const maxGrants = 64
 
-// memory is the hot state: three bounded tables behind one lock. Blocked
-// clients have a table of their own, so that a flood of new addresses cannot
-// push a block out.
+// memory is the hot state: bounded tables behind one lock.
 type memory struct {
 	mu      sync.Mutex
-	clients *simplelru.LRU[netip.Prefix, *client]
-	blocked *simplelru.LRU[netip.Prefix, *client]
+	clients counters[netip.Prefix]
+	logins  counters[string] // rule 11; empty while it is off
+	seen    *simplelru.LRU[visit, time.Time]
 	grants  *simplelru.LRU[netip.Addr, []rules.Grant]
 }
 
 func newMemory(maxClients int) (*memory, error) {
 	m := &memory{}
 	var err error
-	if m.clients, err = simplelru.NewLRU[netip.Prefix, *client](maxClients, nil); err != nil {
+	if m.clients, err = newCounters[netip.Prefix](maxClients); err != nil {
 		return nil, err
 	}
-	if m.blocked, err = simplelru.NewLRU[netip.Prefix, *client](maxClients, nil); err != nil {
+	if m.logins, err = newCounters[string](maxClients); err != nil {
+		return nil, err
+	}
+	if m.seen, err = simplelru.NewLRU[visit, time.Time](maxClients, nil); err != nil {
 		return nil, err
 	}
 	m.grants, err = simplelru.NewLRU[netip.Addr, []rules.Grant](maxClients, nil)
 	return m, err
 }
 
-// find returns what is known of the prefix, or nil. The lock is held.
-func (m *memory) find(p netip.Prefix) *client {
-	if c, ok := m.blocked.Get(p); ok {
-		return c
-	}
-	c, _ := m.clients.Get(p)
-	return c
+// added is what became of a failure.
+type added struct {
+	Tallies
+	staleClient, staleLogin bool // the store may hold an earlier block
+	known                   bool // told before
 }
 
-// place keeps the client in the table where it belongs now. The lock is held.
-func (m *memory) place(p netip.Prefix, c *client, now time.Time, w Window) {
-	count, _ := c.count(now, w)
-	to, from := m.clients, m.blocked
-	if count > w.Limit {
-		to, from = from, to
+// addFailure counts a failure against its client and its login, where it counts
+// there at all. The lock is held.
+func (m *memory) addFailure(p netip.Prefix, f rules.Failure, c Counting) (a added) {
+	login, byLogin := counted(f, c.Login)
+	a.known = true
+	if p.IsValid() {
+		a.Client, a.staleClient, a.known = m.clients.add(p, f, c.Client)
 	}
-	if !to.Contains(p) {
-		from.Remove(p)
-		to.Add(p, c)
+	if byLogin {
+		var known bool
+		a.Login, a.staleLogin, known = m.logins.add(login, f, c.Login)
+		a.known = a.known && known
 	}
-}
-
-// addFailure counts a failure. stale tells that the store may hold an earlier
-// block of the prefix, which must not come back; known, that the failure was
-// told before, and is not counted again. The lock is held.
-func (m *memory) addFailure(p netip.Prefix, f rules.Failure, w Window) (t rules.Tally, stale, known bool) {
-	c := m.find(p)
-	if c == nil {
-		c = &client{stale: true}
-	}
-	if c.knows(f.ID) {
-		latest := c.failures[len(c.failures)-1].Time
-		return c.tally(latest, w), false, true
-	}
-	latest := c.add(f, w)
-	m.place(p, c, latest, w)
-	stale, c.stale = c.stale, false
-	return c.tally(latest, w), stale, false
+	return a
 }
 
 func (m *memory) tally(p netip.Prefix, now time.Time, w Window) rules.Tally {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := m.find(p)
-	if c == nil {
-		return rules.Tally{}
-	}
-	t := c.tally(now, w)
-	m.place(p, c, now, w) // a block may have ended, or a limit been lowered
-	return t
+	return m.clients.tally(p, now, w)
 }
 
 func (m *memory) failures(p netip.Prefix, addr netip.Addr, since time.Time) []rules.Failure {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := m.find(p)
-	if c == nil {
-		return nil
+	list := m.clients.failures(p, since)
+	if !addr.IsValid() {
+		return list
 	}
-	var list []rules.Failure
-	for _, f := range slices.Backward(c.failures) {
-		if (!addr.IsValid() || f.Client == addr) && !f.Time.Before(since) {
-			list = append(list, f)
-		}
-	}
-	return list
+	return slices.DeleteFunc(list, func(f rules.Failure) bool { return f.Client != addr })
 }
 
-// beginBlock gives the present block its id unless it has one.
 func (m *memory) beginBlock(p netip.Prefix, id string, now time.Time, w Window) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := m.find(p)
-	if c == nil {
-		return id // lifted in between: the id stands in the journal, the block is over
-	}
-	return c.begin(id, now, now, w)
-}
-
-// restoreBlock gives a block that outlived the daemon its id back.
-func (m *memory) restoreBlock(p netip.Prefix, id string, since, now time.Time, w Window) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if c := m.find(p); c != nil {
-		c.stale = true // unless it is in force
-		c.begin(id, since, now, w)
-		m.place(p, c, now, w)
-	}
+	return m.clients.begin(p, id, now, w)
 }
 
 func (m *memory) blocks(now time.Time, w Window) []Block {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []Block
-	for _, p := range m.blocked.Keys() {
-		if c, ok := m.blocked.Peek(p); ok {
-			if b, is := c.asBlock(p, now, w); is {
-				list = append(list, b)
-			}
-		}
-	}
+	m.clients.inForce(now, w, func(p netip.Prefix, c *counter, t rules.Tally) {
+		list = append(list, asBlock(p, c, t, now, w))
+	})
 	slices.SortFunc(list, func(a, b Block) int { return b.Since.Compare(a.Since) })
 	return list
 }
@@ -146,21 +99,11 @@ func (m *memory) blocks(now time.Time, w Window) []Block {
 func (m *memory) countBlocked(now time.Time, w Window) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := 0
-	for _, c := range m.blocked.Values() {
-		if count, _ := c.count(now, w); count > w.Limit {
-			n++
-		}
-	}
-	return n
+	return m.clients.countInForce(now, w)
 }
 
-func (c *client) asBlock(p netip.Prefix, now time.Time, w Window) (Block, bool) {
-	t := c.tally(now, w)
-	if t.Count <= w.Limit {
-		return Block{}, false
-	}
-	return Block{Prefix: p, ID: t.Block, Since: t.Since, Until: t.Until, Count: t.Count, Failures: c.within(now, w)}, true
+func asBlock(p netip.Prefix, c *counter, t rules.Tally, now time.Time, w Window) Block {
+	return Block{Prefix: p, ID: t.Block, Since: t.Since, Until: t.Until, Count: t.Count, Failures: c.within(now, w)}
 }
 
 // unblock forgets every prefix that contains the address, whatever length it
@@ -171,15 +114,13 @@ func (m *memory) unblock(addr netip.Addr, now time.Time, w Window) (cleared []ne
 		if err != nil {
 			continue
 		}
-		c := m.find(p)
+		c := m.clients.remove(p)
 		if c == nil {
 			continue
 		}
-		if b, is := c.asBlock(p, now, w); is {
-			lifted = append(lifted, b)
+		if t := c.tally(now, w); t.Count > w.Limit {
+			lifted = append(lifted, asBlock(p, c, t, now, w))
 		}
-		m.clients.Remove(p)
-		m.blocked.Remove(p)
 		cleared = append(cleared, p)
 	}
 	return cleared, lifted
@@ -228,20 +169,13 @@ func untilNow(list []rules.Grant, now time.Time) {
 	}
 }
 
-// prune drops idle clients and old grants from the cold end of each table; it
-// stops at the first that still matters, so it costs what it drops.
-func (m *memory) prune(now time.Time, w Window, validity time.Duration) {
+// prune drops what is idle or old from the cold end of each table. aged tells
+// that logins were.
+func (m *memory) prune(now time.Time, c Counting, validity time.Duration) (aged bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, table := range []*simplelru.LRU[netip.Prefix, *client]{m.clients, m.blocked} {
-		for {
-			_, c, ok := table.GetOldest()
-			if !ok || !c.idle(now, w) {
-				break
-			}
-			table.RemoveOldest()
-		}
-	}
+	m.clients.prune(now, c.Client)
+	m.logins.prune(now, c.Login)
 	for {
 		_, list, ok := m.grants.GetOldest()
 		if !ok || now.Sub(list[0].Last) < validity {
@@ -249,4 +183,13 @@ func (m *memory) prune(now time.Time, w Window, validity time.Duration) {
 		}
 		m.grants.RemoveOldest()
 	}
+	for {
+		_, last, ok := m.seen.GetOldest()
+		if !ok || now.Sub(last) < rules.KnownFor {
+			break
+		}
+		m.seen.RemoveOldest()
+		aged = true
+	}
+	return aged
 }

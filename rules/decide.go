@@ -1,13 +1,13 @@
 package rules
 
-// step looks at one rule. refused is true when the rule refuses; the finding
-// then says why.
+// step looks at one rule. refused is true when the rule refuses, or delays; the
+// finding then says why.
 type step func(*inquiry) (f Finding, refused bool)
 
 // order is SPEC.md section 3's order of the rules at each stage. The first that
 // refuses gives the reply.
 var order = [stageCount][]step{
-	StageAuth:       {throttleAuth, loginHint},
+	StageAuth:       {throttleAuth, loginHint, slowGuessing},
 	StageAuthBegin:  {throttleAuth},
 	StageAuthFailed: {loginFailed},
 	StageHelo:       {throttleHelo},
@@ -47,6 +47,10 @@ func (p *Policy) Decide(r *Request, f Facts) Decision {
 			finding.Observed = true
 			finding.Counts = false // Dovecot will check the password, and tell
 			d.Observed = append(d.Observed, finding)
+			continue
+		}
+		if finding.Delay > 0 {
+			d.Slowed = finding
 			continue
 		}
 		d.Action, d.Finding = Refuse, finding

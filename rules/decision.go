@@ -1,5 +1,7 @@
 package rules
 
+import "time"
+
 // Rule is the key of a reply; it also names the rule in the journal, the
 // metrics and the configuration (SPEC.md section 2).
 type Rule string
@@ -15,6 +17,10 @@ const (
 	RuleQuota          Rule = "quota"
 	RuleDefer          Rule = "defer"
 )
+
+// RuleLoginFailures is rule 11. It delays and never refuses, so it has no reply;
+// its name is that of its table in the configuration.
+const RuleLoginFailures Rule = "login_failures"
 
 // Rules lists every rule in the order of SPEC.md section 2.
 var Rules = []Rule{
@@ -53,6 +59,8 @@ const (
 	ReasonHeaderDomain     Reason = "header-from-not-of-account"
 	// throttled
 	ReasonBlocked Reason = "too-many-failures"
+	// login_failures
+	ReasonGuessed Reason = "login-guessed-from-many-addresses"
 	// relay
 	ReasonForwarded Reason = "passed-on-by-mail-server"
 	// quota
@@ -93,6 +101,8 @@ type Finding struct {
 	Observed bool   // made, counted and recorded, but not enforced (rule 10)
 	Counts   bool   // the refusal is itself a failed login (StageAuth)
 	Text     string // what the rule looked at: the offending address, the Received field
+	// Delay makes it no refusal: the attempt may go on after that time (rule 11).
+	Delay time.Duration
 }
 
 // Decision is the engine's answer. ID and Reply are filled in by the gate when
@@ -101,6 +111,7 @@ type Decision struct {
 	Action   Action
 	Finding            // when Action is Refuse
 	Observed []Finding // what would have been refused, in order
+	Slowed   Finding   // rule 11, if it has a Delay: what must pass before the password is checked
 	Accepted []Rule    // rules that a failed directory let pass (directory.on_failure = "accept")
 	As       string    // the account that the client is treated as, canonical; empty: nobody
 	ByGrant  bool      // As comes from a POP grant, not from SASL

@@ -26,6 +26,11 @@ type Facts interface {
 	// Failures lists the failed logins from the client's very address within
 	// HintWindow, newest first.
 	Failures() []Failure
+	// Guesses is the count of failed logins of one login, in the form that
+	// Logins.Canonical gave it, from all addresses together.
+	Guesses(login string) Tally
+	// HasLoggedIn tells whether the client has logged in as login within KnownFor.
+	HasLoggedIn(login string) bool
 	// Account looks up a login, in the form that Login.Canonical gave it.
 	Account(login string) (*Account, State)
 	// Domains lists every domain of the alias group that the domain belongs
@@ -48,6 +53,10 @@ type Facts interface {
 // HintWindow is how far back a failed login explains why a client is not
 // authenticated (SPEC.md section 2, auth_rejected).
 const HintWindow = 10 * time.Minute
+
+// KnownFor is how long an address that a login has come from stays familiar
+// (rule 11).
+const KnownFor = 30 * 24 * time.Hour
 
 // Account is what the directory knows of one login.
 type Account struct {
@@ -72,12 +81,12 @@ type Failure struct {
 	ID       uint64 // see Event.ID
 }
 
-// Tally is the state of a client prefix.
+// Tally is the state of a client prefix, or of a login.
 type Tally struct {
 	Count int       // counted failures within the window
 	Since time.Time // begin of the block, if there is one
 	Until time.Time // when the count will have fallen to the limit
-	Block string    // id of the block, if one began
+	Block string    // id of the block, if one began; of a login: of its being guessed
 }
 
 // Grant is a POP login that authorises an address (rule 8).

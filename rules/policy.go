@@ -18,6 +18,7 @@ type Policy struct {
 	Shared     []netip.Prefix
 	Logins     Logins
 	Throttle   Throttle
+	Guessing   Guessing
 	Hints      bool // auth_policy.hints
 	SASLRelay  bool // listen.sasl is set: SMTP logins are the relay's alone
 	Sender     SenderPolicy
@@ -37,6 +38,13 @@ type Throttle struct {
 	Once       bool     // same_password = "once"
 	Services   []string // whose failures count, and whose logins are refused
 	AtHelo     bool     // refuse_at = "helo": at HELO already; MAIL is checked in any case
+}
+
+// Guessing is [login_failures] (rule 11); a limit of 0 turns it off.
+type Guessing struct {
+	Limit  int
+	Window time.Duration
+	Delay  time.Duration // whole seconds, 5 at most
 }
 
 // SenderPolicy is [sender].
@@ -124,9 +132,20 @@ func (t Throttle) Counts(service string) bool { return slices.Contains(t.Service
 // Witnesses tells whether a front may count and refuse logins at this service.
 // With the SASL relay, SMTP logins are the relay's alone (rule 12): Dovecot's
 // auth policy and the mail log see the same ones, and would count them twice.
+// What never comes through Postfix is theirs all the same.
 func (p *Policy) Witnesses(front Protocol, service string) bool {
 	second := front == ProtocolAuthPolicy || front == ProtocolMaillog
-	return p.Throttle.Counts(service) && !(p.SASLRelay && second)
+	return p.Throttle.Counts(service) && !(p.SASLRelay && second && !ofMailbox(service))
+}
+
+// ofMailbox tells whether the service is one of Dovecot's own. Every other name
+// may be a Postfix's smtpd_sasl_service.
+func ofMailbox(service string) bool {
+	switch service {
+	case "pop3", "imap", "sieve", "managesieve", "imap-urlauth":
+		return true
+	}
+	return false
 }
 
 // Prefix is what failures of the address are counted against. ok is false for

@@ -19,8 +19,11 @@ type Reply struct {
 	Text     string // one line, printable
 }
 
-// String is the whole SMTP reply line without CRLF.
+// String is the whole SMTP reply line without CRLF; empty if there is none.
 func (r Reply) String() string {
+	if r.Code == 0 {
+		return ""
+	}
 	return strconv.Itoa(r.Code) + " " + r.Enhanced + " " + r.Text
 }
 
@@ -51,7 +54,10 @@ func DefaultReplies() Replies {
 
 // Render fills in the text of one rule. sender is as the client wrote it.
 func (rs Replies) Render(rule Rule, id, sender string, client netip.Addr) Reply {
-	t := rs[rule]
+	t, ok := rs[rule]
+	if !ok {
+		return Reply{} // rule 11 tells the client nothing
+	}
 	ip := "unknown"
 	if client.IsValid() {
 		ip = client.String()

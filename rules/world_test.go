@@ -18,6 +18,8 @@ type world struct {
 	senders   map[string][]string
 	failures  []Failure
 	count     int
+	guesses   int
+	known     bool // the client has logged in before
 	grants    []Grant
 	full      bool     // the quota
 	down      bool     // the directory cannot answer
@@ -47,6 +49,16 @@ func (w *world) ask(what string) { w.asked = append(w.asked, what) }
 func (w *world) Tally() Tally {
 	w.ask("tally")
 	return Tally{Count: w.count}
+}
+
+func (w *world) Guesses(login string) Tally {
+	w.ask("guesses " + login)
+	return Tally{Count: w.guesses}
+}
+
+func (w *world) HasLoggedIn(login string) bool {
+	w.ask("has logged in " + login)
+	return w.known
 }
 
 func (w *world) Failures() []Failure {

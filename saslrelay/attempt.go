@@ -3,6 +3,7 @@ package saslrelay
 import (
 	"bytes"
 	"net/netip"
+	"time"
 
 	"portreeve/rules"
 )
@@ -18,6 +19,8 @@ type attempt struct {
 	responded bool   // the client's first response has been looked at
 	hinted    bool   // the login was found wanting, and that is only observed
 	theirs    bool   // Dovecot has asked: it is the client's turn
+	held      []byte // the line that Dovecot gets when the delay is over (rule 11)
+	asked     bool   // Dovecot knows the attempt
 }
 
 // attemptOf reads the fields of an AUTH, and the initial response if there is
@@ -75,18 +78,19 @@ func (r *relay) question(a *attempt, stage rules.Stage, login string) *rules.Req
 	}
 }
 
-// refused asks the gate, and answers for Dovecot if it refuses.
-func (r *relay) refused(a *attempt, stage rules.Stage, login string) bool {
+// refused asks the gate, and answers for Dovecot if it refuses. Otherwise delay is
+// how long the password's check must wait (rule 11).
+func (r *relay) refused(a *attempt, stage rules.Stage, login string) (refused bool, delay time.Duration) {
 	d := r.Gate.Decide(r.ctx, r.question(a, stage, login))
 	for _, f := range d.Observed {
 		a.hinted = a.hinted || f.Rule != rules.RuleThrottled
 	}
 	if d.Action != rules.Refuse {
-		return false
+		return false, d.Slowed.Delay
 	}
 	r.meter.AuthReport(a.service, "rejected")
 	r.toPostfix(refusal(a.id, login, d.Reply.Text))
-	return true
+	return true, 0
 }
 
 // tell records what Dovecot said of the attempt. The client is answered even if it
@@ -111,7 +115,7 @@ func (r *relay) succeeded(a *attempt, m message, line []byte) {
 	if v.named {
 		login = v.user // what Postfix takes it for
 	}
-	if r.refused(a, rules.StageAuth, login) {
+	if refused, _ := r.refused(a, rules.StageAuth, login); refused {
 		return
 	}
 	r.tell(a, rules.LoginSucceeded, login)

@@ -76,7 +76,7 @@ func newHost(t *testing.T, change func(*rules.Policy)) *host {
 		change(h.policy)
 	}
 	ids := journal.NewIDs("mx1")
-	memory, err := ledger.OpenEmbedded(t.Context(), db, ids, 1000, time.Now(), gate.Window(h.policy), time.Hour)
+	memory, err := ledger.OpenEmbedded(t.Context(), db, ids, 1000, time.Now(), gate.Counting(h.policy), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,8 +34,10 @@ type relay struct {
 	ctx   context.Context //nolint:containedctx // of one conversation
 
 	postfix, dovecot *peer
-	pending          []*attempt // oldest first
-	gone             bool       // Postfix is done
+	pending          []*attempt    // oldest first
+	ripe             chan *attempt // whose delay is over
+	done             chan struct{}
+	gone             bool // Postfix is done
 	draining         bool
 }
 
@@ -44,12 +46,13 @@ func (r *relay) serve(ctx context.Context) {
 	// What has begun is decided and recorded, whatever the daemon is about to do.
 	r.ctx = context.WithoutCancel(ctx)
 	fromPostfix, fromDovecot := make(chan received), make(chan received)
-	done := make(chan struct{})
+	r.ripe, r.done = make(chan *attempt), make(chan struct{})
 	var pumps sync.WaitGroup
-	pumps.Go(func() { r.postfix.pump(fromPostfix, done) })
-	pumps.Go(func() { r.dovecot.pump(fromDovecot, done) })
+	pumps.Go(func() { r.postfix.pump(fromPostfix, r.done) })
+	pumps.Go(func() { r.dovecot.pump(fromDovecot, r.done) })
 	defer func() {
-		close(done)
+		close(r.done)
+		r.forget()
 		// Dovecot first: it takes a process id (CPID) once at a time, and
 		// Postfix connects again with the same one.
 		r.close(r.dovecot)
@@ -75,6 +78,7 @@ func (r *relay) converse(stop <-chan struct{}, fromPostfix, fromDovecot <-chan r
 			}
 			if r.gone {
 				r.close(r.postfix)
+				r.forget()
 			}
 		}
 		select {
@@ -91,6 +95,10 @@ func (r *relay) converse(stop <-chan struct{}, fromPostfix, fromDovecot <-chan r
 		case in := <-fromDovecot:
 			if err := r.hear(in, r.fromDovecot); err != nil {
 				return r.withoutDovecot(err)
+			}
+		case a := <-r.ripe:
+			if err := r.release(a); err != nil {
+				return err
 			}
 		case <-stop:
 			r.draining, stop = true, nil
@@ -173,7 +181,11 @@ func (r *relay) fromPostfix(line []byte) error {
 	case "CONT":
 		return r.resume(m, line)
 	case "CANCEL":
+		a := r.find(m.id)
 		r.take(m.id)
+		if a != nil && !a.asked {
+			return nil
+		}
 	}
 	return r.toDovecot(line)
 }
@@ -188,7 +200,8 @@ func (r *relay) begin(m message, line []byte) error {
 	if has && a.learn(response) {
 		stage = rules.StageAuth
 	}
-	if r.refused(a, stage, a.login) {
+	refused, delay := r.refused(a, stage, a.login)
+	if refused {
 		return nil
 	}
 	if room, err := r.makeRoom(); !room || err != nil {
@@ -197,7 +210,7 @@ func (r *relay) begin(m message, line []byte) error {
 		return err
 	}
 	r.pending = append(r.pending, a)
-	return r.toDovecot(line)
+	return r.ask(a, line, delay)
 }
 
 // resume passes a client's response on, unless it names a login that is refused.
@@ -212,11 +225,15 @@ func (r *relay) resume(m message, line []byte) error {
 		return malformed{errNotAsked}
 	}
 	a.theirs = false
-	if a.learn(m.rest) && r.refused(a, rules.StageAuth, a.login) {
-		r.take(a.id)
-		return r.cancel(a.id)
+	var delay time.Duration
+	if a.learn(m.rest) {
+		var refused bool
+		if refused, delay = r.refused(a, rules.StageAuth, a.login); refused {
+			r.take(a.id)
+			return r.cancel(a.id)
+		}
 	}
-	return r.toDovecot(line)
+	return r.ask(a, line, delay)
 }
 
 // fromDovecot handles a line of Dovecot's.
@@ -247,7 +264,7 @@ func (r *relay) fromDovecot(line []byte) error {
 	return nil
 }
 
-// asking tells whether Dovecot owes an answer.
+// asking tells whether an answer is owed.
 func (r *relay) asking() bool {
 	return slices.ContainsFunc(r.pending, func(a *attempt) bool { return !a.theirs })
 }
@@ -262,7 +279,12 @@ func (r *relay) find(id uint32) *attempt {
 }
 
 func (r *relay) take(id uint32) {
-	r.pending = slices.DeleteFunc(r.pending, func(a *attempt) bool { return a.id == id })
+	r.pending = slices.DeleteFunc(r.pending, func(a *attempt) bool {
+		if a.id == id {
+			a.drop()
+		}
+		return a.id == id
+	})
 }
 
 // makeRoom forgets the oldest attempt whose client has not gone on with it.

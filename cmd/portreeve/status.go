@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"portreeve/internal/admin"
 )
 
 func statusCmd(g *globals) *cobra.Command {
@@ -43,7 +45,8 @@ func statusCmd(g *globals) *cobra.Command {
 				{"configuration", fmt.Sprintf("%s, read %s", s.Config, stamp(s.Loaded))},
 				{"store", store},
 				{"blocked clients", fmt.Sprint(s.Blocked)},
-				{"decisions", fmt.Sprintf("%d passed, %d refused, %d observed", s.Counts.Passed, s.Counts.Refused, s.Counts.Observed)},
+				{"guessed logins", guessed(s)},
+				{"decisions", fmt.Sprintf("%d passed, %d refused, %d observed, %d delayed", s.Counts.Passed, s.Counts.Refused, s.Counts.Observed, s.Counts.Delayed)},
 				{"login reports", fmt.Sprint(s.Counts.AuthReports)},
 				{"errors", fmt.Sprintf("%d protocol errors, %d failed look-ups, %d not stored", s.Counts.ProtocolErrors, s.Counts.FailedLookups, s.Counts.Unrecorded)},
 			}
@@ -56,6 +59,16 @@ func statusCmd(g *globals) *cobra.Command {
 			return table(cmd.OutOrStdout(), rows)
 		},
 	}
+}
+
+// guessed names the first of the logins that rule 11 slows down.
+func guessed(s admin.Status) string {
+	const named = 5
+	text := fmt.Sprint(s.Guessed)
+	for i, g := range s.Guesses[:min(len(s.Guesses), named)] {
+		text += fmt.Sprintf("%s %s (%d failures, until %s)", map[bool]string{true: ":", false: ","}[i == 0], shown(g.Login), g.Failures, stamp(g.Until))
+	}
+	return text
 }
 
 func reloadCmd(g *globals) *cobra.Command {

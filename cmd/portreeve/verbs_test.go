@@ -140,14 +140,19 @@ func TestStatusShows(t *testing.T) {
 		Version: "1.2", Host: "mx.test", Since: noon, Now: noon.Add(90 * time.Minute), Mode: "enforce", Observe: []string{"sender", "relay"},
 		Config: "/etc/p.toml", Loaded: noon.Add(time.Hour), Listeners: map[string]string{"policy": "unix:/p", "auth": "inet:127.0.0.1:9192"},
 		Store:   admin.StoreStatus{Kind: "embedded", Path: "/var/p.db", Error: "disk full"},
-		Blocked: 3, Counts: metrics.Counts{Passed: 10, Refused: 4, Observed: 2, AuthReports: 7, ProtocolErrors: 1, FailedLookups: 5, Unrecorded: 6},
+		Guessed: 7, Guesses: []admin.Guess{
+			{Login: "jan@domena.cz", ID: someID, Since: noon, Until: noon.Add(time.Hour), Failures: 51},
+			{Login: "\x1b[2Jx@y", Until: noon.Add(time.Minute), Failures: 52},
+		},
+		Blocked: 3, Counts: metrics.Counts{Passed: 10, Refused: 4, Observed: 2, Delayed: 1, AuthReports: 7, ProtocolErrors: 1, FailedLookups: 5, Unrecorded: 6},
 		Warnings: []string{"nobody tells of failed logins"},
 	}}
 	status, out, _ := a.verb(t, "status")
 	expect(t, "status", out,
 		`(?m)^version +1\.2$`, `(?m)^up since +2026-11-22 12:00:00 UTC \(1h30m0s\)$`, `(?m)^mode +enforce, observing sender, relay$`,
 		`(?m)^configuration +/etc/p\.toml, read 2026-11-22 13:00:00 UTC$`, `(?m)^store +embedded, /var/p\.db, DOWN: disk full$`,
-		`(?m)^blocked clients +3$`, `(?m)^decisions +10 passed, 4 refused, 2 observed$`, `(?m)^login reports +7$`,
+		`(?m)^blocked clients +3$`, `(?m)^decisions +10 passed, 4 refused, 2 observed, 1 delayed$`, `(?m)^login reports +7$`,
+		`(?m)^guessed logins +7: jan@domena\.cz \(51 failures, until 2026-11-22 13:00:00 UTC\), \?\[2Jx@y \(52 `,
 		`(?m)^errors +1 protocol errors, 5 failed look-ups, 6 not stored$`,
 		`(?ms)^listen\.auth +inet:127\.0\.0\.1:9192$.*^listen\.policy +unix:/p$`, `(?m)^warning +nobody tells of failed logins$`)
 	if status != 0 {

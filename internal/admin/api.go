@@ -25,6 +25,8 @@ type Status struct {
 	Listeners map[string]string `json:"listeners"`
 	Store     StoreStatus       `json:"store"`
 	Blocked   int               `json:"blocked_clients"`
+	Guessed   int               `json:"guessed_logins"` // above the limit of [login_failures]
+	Guesses   []Guess           `json:"guesses"`        // the latest of them
 	Counts    metrics.Counts    `json:"counts"`
 	Warnings  []string          `json:"warnings"` // rules without a witness, and the like
 }
@@ -35,6 +37,15 @@ type StoreStatus struct {
 	Path  string `json:"path"`
 	Up    bool   `json:"up"`
 	Error string `json:"error,omitempty"`
+}
+
+// Guess is a login that is being guessed (rule 11).
+type Guess struct {
+	Login    string    `json:"login"`
+	ID       string    `json:"id"`
+	Since    time.Time `json:"since"`
+	Until    time.Time `json:"until"`
+	Failures int       `json:"failures"`
 }
 
 // ExplainRequest asks for ids, or for a sender that was rejected without one.

@@ -108,8 +108,10 @@ func (k *checker) ranges() {
 		k.add("directory.cache_ttl", fmt.Sprintf("= %q is negative", c.Directory.CacheTTL), `write a duration such as "60s", or "0s" for no cache`)
 	}
 	switch d := c.LoginFailures.Delay; {
-	case d < 0:
-		k.add("login_failures.delay", fmt.Sprintf("= %q is negative", d), `write a duration up to "5s"`)
+	case d < time.Second:
+		k.add("login_failures.delay", fmt.Sprintf("= %q is below a second", d), `write a duration from "1s" to "5s", or limit = 0 to turn the rule off`)
+	case d%time.Second != 0:
+		k.add("login_failures.delay", fmt.Sprintf("= %q is not in whole seconds, which Dovecot counts in", d), `write a duration such as "3s"`)
 	case d > maxDelay:
 		k.add("login_failures.delay", fmt.Sprintf("= %q is too long, since Postfix waits 10 s for Dovecot", d), `write a duration up to "5s"`)
 	}

@@ -18,7 +18,6 @@ func notYet(c *Config) []unavailable {
 		{c.Directory.Source == SourceLDAP, unavailable{"directory.source", `= "ldap"`, `use "file"`}},
 		{c.Directory.Senders != SendersSource{}, unavailable{"directory.senders", "", "list the senders in the accounts file and remove the table"}},
 		{c.Store.Kind == StoreValkey, unavailable{"store.kind", `= "valkey"`, `use "embedded"`}},
-		{c.LoginFailures.Limit > 0, unavailable{"login_failures.limit", "", "use 0"}},
 	} {
 		if one.set {
 			list = append(list, one.unavailable)

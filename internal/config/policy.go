@@ -29,6 +29,11 @@ func (c *Config) Policy() *rules.Policy {
 			Services:   c.AuthFailures.Protocols,
 			AtHelo:     c.AtHelo(),
 		},
+		Guessing: rules.Guessing{
+			Limit:  c.LoginFailures.Limit,
+			Window: c.LoginFailures.Window,
+			Delay:  c.LoginFailures.Delay,
+		},
 		Sender: rules.SenderPolicy{
 			ByAddress:  c.Sender.Match == MatchAddress,
 			Null:       nullSenders[c.Sender.NullSender],

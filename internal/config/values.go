@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"portreeve/internal/listen"
@@ -84,7 +85,7 @@ func texts(dir string) []tomlfile.Text {
 		tomlfile.OneOf("", RefuseAtMail, RefuseAtHelo),
 		tomlfile.OneOf(StoreEmbedded, StoreValkey),
 		tomlfile.OneOf(LogText, LogJSON),
-		tomlfile.OneOf(rules.Rules...),
+		tomlfile.OneOf(append(slices.Clone(rules.Rules), rules.RuleLoginFailures)...),
 		tomlfile.TextOf("a log level", "info", parseLevel),
 		tomlfile.TextOf("a network", "192.0.2.0/24", parseNetwork),
 		tomlfile.TextOf("an address to listen at", "inet:127.0.0.1:9192", func(s string) (listen.Address, error) {

@@ -22,6 +22,9 @@ type backend struct{ *Daemon }
 
 var _ admin.Backend = backend{}
 
+// maxGuesses bounds the guessed logins that a status names.
+const maxGuesses = 20
+
 // Status implements admin.Backend.
 func (b backend) Status(context.Context) (admin.Status, error) {
 	c := b.config.Load()
@@ -38,6 +41,11 @@ func (b backend) Status(context.Context) (admin.Status, error) {
 	}
 	for _, l := range b.sockets {
 		s.Listeners[l.name] = l.address.String()
+	}
+	guessed := b.ledger.Guessed(b.Now(), gate.Counting(b.gate.State().Policy).Login)
+	s.Guessed, s.Guesses = len(guessed), []admin.Guess{}
+	for _, g := range guessed[:min(len(guessed), maxGuesses)] {
+		s.Guesses = append(s.Guesses, admin.Guess{Login: g.Login, ID: g.ID, Since: g.Since.UTC(), Until: g.Until.UTC(), Failures: g.Count})
 	}
 	if err := b.ledger.Healthy(); err != nil {
 		s.Store.Up, s.Store.Error = false, err.Error()

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"portreeve/directory"
 	"portreeve/internal/config"
 	"portreeve/internal/gate"
 	"portreeve/internal/metrics"
@@ -32,6 +33,9 @@ type Options struct {
 	Reload     <-chan os.Signal // SIGHUP; nil: none
 	// Reloading is told before and after a reload (systemd).
 	Reloading func(done bool)
+	// Directory stands in front of every directory that is opened; nil: nothing
+	// does. It is how a test makes one fail.
+	Directory func(directory.Directory) directory.Directory
 }
 
 // Daemon is a running portreeve.
@@ -126,8 +130,8 @@ func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
 func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.State) error {
 	ids := journal.NewIDs(d.host)
 	d.journal = journal.New(d.db)
-	window, validity := gate.Window(state.Policy), state.Policy.POP.Validity
-	memory, err := ledger.OpenEmbedded(ctx, d.db, ids, c.Store.MaxClients, d.Now(), window, validity)
+	counting, validity := gate.Counting(state.Policy), state.Policy.POP.Validity
+	memory, err := ledger.OpenEmbedded(ctx, d.db, ids, c.Store.MaxClients, d.Now(), counting, validity)
 	if err != nil {
 		return err
 	}
@@ -151,6 +155,9 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 func (d *Daemon) use(c *config.Config, state gate.State) {
 	now := d.Now()
 	d.level.Set(c.Log.Level)
+	if d.Directory != nil {
+		state.Directory = d.Directory(state.Directory)
+	}
 	d.gate.Use(state)
 	d.config.Store(c)
 	d.loaded.Store(&now)
@@ -175,6 +182,9 @@ func warnings(c *config.Config) []string {
 	if c.Listen.Milter.Addr == "" && c.Relay.RefuseForwarded {
 		list = append(list, "nobody shows message headers, so mail that other servers pass on is not refused: set listen.milter, or relay.refuse_forwarded = false")
 	}
+	if c.LoginFailures.Limit > 0 && c.Listen.Auth.Addr == "" && c.Listen.SASL.Addr == "" {
+		list = append(list, "nobody asks before a password is checked, so login_failures delays nobody: set listen.auth and point Dovecot's auth_policy_server_url to it")
+	}
 	if c.Mode == config.ModeObserve {
 		list = append(list, "mode is observe: nothing is refused")
 	}
@@ -195,7 +205,7 @@ func newLog(w io.Writer, format config.LogFormat, level slog.Leveler) *slog.Logg
 // middle is no failure.
 func (d *Daemon) forget(ctx context.Context) {
 	c, p := d.config.Load(), d.gate.State().Policy
-	if err := d.ledger.Prune(ctx, d.Now(), d.window(), p.POP.Validity); err != nil && ctx.Err() == nil {
+	if err := d.ledger.Prune(ctx, d.Now(), gate.Counting(p), p.POP.Validity); err != nil && ctx.Err() == nil {
 		d.Log.Error("ledger not pruned", "error", err)
 	}
 	if err := d.journal.Prune(ctx, d.Now(), c.Journal.Keep, int64(c.Journal.MaxSize)); err != nil && ctx.Err() == nil {

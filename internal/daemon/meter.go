@@ -3,6 +3,7 @@ package daemon
 import (
 	"portreeve/internal/gate"
 	"portreeve/internal/metrics"
+	"portreeve/rules"
 )
 
 // authMeter counts what the auth policy reports, but not the SMTP logins that
@@ -14,7 +15,7 @@ type authMeter struct {
 
 // AuthReport implements authpolicy.Meter.
 func (m authMeter) AuthReport(service, result string) {
-	if p := m.gate.State().Policy; p.SASLRelay && p.Throttle.Counts(service) {
+	if p := m.gate.State().Policy; p.Throttle.Counts(service) && !p.Witnesses(rules.ProtocolAuthPolicy, service) {
 		return
 	}
 	m.Set.AuthReport(service, result)

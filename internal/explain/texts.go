@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"portreeve/rules"
@@ -146,6 +147,11 @@ var texts = map[rules.Reason]words{
 		customer:      []line{blockWait, say("Correct the stored password in every mail program and phone behind this address.")},
 		administrator: []line{unblock},
 	},
+	rules.ReasonGuessed: {
+		cause:         guessedCause,
+		customer:      []line{say("Nothing: the login works, only more slowly from a place where it is new. If the password is easy to guess, choose a better one.")},
+		administrator: []line{say("Nothing: it ends by itself. To delay longer or later: login_failures.")},
+	},
 	rules.ReasonForwarded: {
 		cause: func(c cause) string {
 			return fmt.Sprintf("The message came through another mail server before it was sent with the login %q (%s).", c.account, c.lookedAt())
@@ -217,6 +223,28 @@ func blockCause(c cause) string {
 		s += ": " + tried
 	}
 	return s + "."
+}
+
+func guessedCause(c cause) string {
+	s := fmt.Sprintf("The login %q is being guessed", c.account)
+	if g := c.f.Guessing; g != nil {
+		s += fmt.Sprintf(": %d failed logins within the window from all addresses together, and the limit is %d", g.Count, g.Limit)
+		if tried := c.from(); tried != "" {
+			s += " (" + tried + ")"
+		}
+	}
+	return s + ". Attempts from addresses that have not logged in with it in the last 30 days are delayed; nobody is refused."
+}
+
+// from lists the addresses of the failures, each once.
+func (c cause) from() string {
+	var list []string
+	for _, f := range c.f.Failures {
+		if !slices.Contains(list, f.Client) {
+			list = append(list, f.Client)
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 func blockWait(c cause) string {

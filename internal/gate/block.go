@@ -62,7 +62,12 @@ func (g *Gate) writeBlock(ctx context.Context, s *State, c blockCause, id string
 // logFinding is the one log line of a refusal.
 func (g *Gate) logFinding(r *rules.Request, known *facts, f rules.Finding, id string) {
 	msg := "refused"
-	if f.Observed {
+	switch {
+	case f.Delay > 0 && f.Observed:
+		msg = "would delay"
+	case f.Delay > 0:
+		msg = "delayed"
+	case f.Observed:
 		msg = "would refuse"
 	}
 	login := entryLogin(r, Facts{As: known.shown(f.Login)})

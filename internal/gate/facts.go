@@ -23,6 +23,9 @@ type facts struct {
 
 	tally    *rules.Tally
 	tallied  rules.Tally
+	guesses  *rules.Tally // of the request's login
+	guessed  rules.Tally
+	seen     bool // the client has logged in with it
 	failures asked[[]rules.Failure]
 	grants   asked[[]rules.Grant]
 
@@ -75,6 +78,23 @@ func (f *facts) Tally() rules.Tally {
 		f.tally = &f.tallied
 	}
 	return f.tallied
+}
+
+// Guesses implements rules.Facts.
+func (f *facts) Guesses(login string) rules.Tally {
+	if f.guesses == nil {
+		f.guessed = f.g.Ledger.LoginTally(login, f.r.Time, Counting(f.s.Policy).Login)
+		f.guesses = &f.guessed
+	}
+	return f.guessed
+}
+
+// HasLoggedIn implements rules.Facts.
+func (f *facts) HasLoggedIn(login string) bool {
+	if prefix, ok := f.s.Policy.Throttle.Prefix(f.r.Client); ok {
+		f.seen = f.g.Ledger.HasLoggedIn(login, prefix, f.r.Time)
+	}
+	return f.seen
 }
 
 // Failures implements rules.Facts.

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -98,6 +99,13 @@ func Window(p *rules.Policy) ledger.Window {
 	return ledger.Window{Limit: p.Throttle.Limit, Length: p.Throttle.Window, Once: p.Throttle.Once}
 }
 
+// Counting is how failures are counted under the policy, by client and by login.
+func Counting(p *rules.Policy) ledger.Counting {
+	return ledger.Counting{Client: Window(p), Login: ledger.Window{
+		Limit: p.Guessing.Limit, Length: p.Guessing.Window, Once: p.Throttle.Once,
+	}}
+}
+
 // Decide answers one request. What it refuses, or would refuse, is recorded
 // when it returns.
 func (g *Gate) Decide(ctx context.Context, r *rules.Request) rules.Decision {
@@ -114,6 +122,13 @@ func (g *Gate) Decide(ctx context.Context, r *rules.Request) rules.Decision {
 	}
 	if d.Action == rules.Refuse {
 		d.ID, d.Reply = g.record(ctx, s, r, f, d.Finding)
+	}
+	if d.Slowed.Delay > 0 {
+		id, _ := g.record(ctx, s, r, f, d.Slowed)
+		if d.ID == "" {
+			d.ID = id
+		}
+		g.Meter.Decided(d.Slowed.Rule, "delay", r.Protocol)
 	}
 	for _, rule := range d.Accepted {
 		g.Log.Warn("directory unavailable, rule passed", "rule", rule, "protocol", r.Protocol, "client", addrText(r.Client), "login", r.Login, "sender", r.Sender)
@@ -159,41 +174,51 @@ func (g *Gate) loginFailed(ctx context.Context, s *State, e rules.Event) error {
 	return g.addFailure(ctx, s, e, true)
 }
 
-// addFailure counts a failed login against its address, and begins the block
-// when it was one too many. counted is false for a refusal at AUTH that only
+// addFailure counts a failed login against its address and its login, and begins
+// the block when it was one too many. counted is false for a refusal at AUTH that only
 // explains a MAIL without AUTH.
 func (g *Gate) addFailure(ctx context.Context, s *State, e rules.Event, counted bool) error {
 	prefix, ok := s.Policy.Throttle.Prefix(e.Client)
 	if !ok || s.Policy.ManyPeople(e.Client) {
+		prefix = netip.Prefix{} // its login's failure only
+	}
+	login, whole := s.Policy.Logins.Canonical(e.Login)
+	c := Counting(s.Policy)
+	if !prefix.IsValid() && (!whole || c.Login.Limit == 0) {
 		return nil
 	}
-	login, _ := s.Policy.Logins.Canonical(e.Login)
 	f := rules.Failure{
 		Time: e.Time, Client: e.Client, Login: login, Shown: rules.ShownLogin(e.Login),
 		Protocol: e.Service, Password: e.Password, Counted: counted, ID: e.ID,
 	}
-	w := Window(s.Policy)
 	write, cancel := recordContext(ctx)
 	defer cancel()
-	tally, err := g.Ledger.AddFailure(write, prefix, f, w)
-	if tally.Count > w.Limit && tally.Block == "" {
-		g.block(ctx, s, blockCause{prefix: prefix, client: e.Client, time: e.Time, protocol: e.Protocol, stage: rules.StageAuth})
+	tally, err := g.Ledger.AddFailure(write, prefix, f, c)
+	cause := blockCause{prefix: prefix, client: e.Client, time: e.Time, protocol: e.Protocol, stage: rules.StageAuth}
+	if tally.Client.Count > c.Client.Limit && tally.Client.Block == "" {
+		g.block(ctx, s, cause)
+	}
+	if c.Login.Limit > 0 && tally.Login.Count > c.Login.Limit && tally.Login.Block == "" {
+		g.guessed(ctx, s, login, cause)
 	}
 	return err
 }
 
 func (g *Gate) loginSucceeded(ctx context.Context, s *State, e rules.Event) error {
-	pop := s.Policy.POP
-	if !pop.Enabled || !pop.For(e.Service) || !e.Client.IsValid() || s.Policy.ManyPeople(e.Client) {
-		return nil
-	}
 	login, whole := s.Policy.Logins.Canonical(e.Login)
-	if !whole {
+	if !whole || !e.Client.IsValid() {
 		return nil
 	}
 	write, cancel := recordContext(ctx)
 	defer cancel()
-	return g.Ledger.AddGrant(write, e.Client, rules.Grant{Login: login, Last: e.Time})
+	var errs []error
+	if prefix, ok := s.Policy.Throttle.Prefix(e.Client); ok && s.Policy.Guessing.Limit > 0 {
+		errs = append(errs, g.Ledger.AddLogin(write, login, prefix, e.Time))
+	}
+	if pop := s.Policy.POP; pop.Enabled && pop.For(e.Service) && !s.Policy.ManyPeople(e.Client) {
+		errs = append(errs, g.Ledger.AddGrant(write, e.Client, rules.Grant{Login: login, Last: e.Time}))
+	}
+	return errors.Join(errs...)
 }
 
 // recordContext bounds a write. It outlives the asker's own context: a client

@@ -100,7 +100,7 @@ func open(t *testing.T) *fixture {
 		POP:      rules.POPPolicy{Enabled: true, Validity: time.Hour, Services: []string{"pop3"}, MaxAccounts: 5},
 	}
 	ids := journal.NewIDs("mx1")
-	mem, err := ledger.OpenEmbedded(context.Background(), db, ids, 1000, noon, Window(p), time.Hour)
+	mem, err := ledger.OpenEmbedded(context.Background(), db, ids, 1000, noon, Counting(p), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ type Facts struct {
 	BlockedSince    *time.Time          `json:"blocked_since,omitempty"`
 	BlockedUntil    *time.Time          `json:"blocked_until,omitempty"`
 	Prefix          string              `json:"prefix,omitempty"`
+	Guessing        *GuessFact          `json:"guessing,omitempty"`
 	Failures        []FailureFact       `json:"failures,omitempty"` // newest first
 	Grants          []GrantFact         `json:"grants,omitempty"`
 	Accounts        []AccountFact       `json:"accounts,omitempty"`
@@ -38,6 +39,15 @@ type FailureFact struct {
 	Login   string    `json:"login"`
 	Service string    `json:"service"`
 	Counted bool      `json:"counted"`
+}
+
+// GuessFact is the state of a login that is tried from many addresses (rule 11).
+type GuessFact struct {
+	Limit int        `json:"limit"`
+	Count int        `json:"count"` // failures of the login within the window, from all addresses
+	Until *time.Time `json:"until,omitempty"`
+	Known bool       `json:"known"` // the client has logged in with it within 30 days
+	Delay float64    `json:"delay"` // seconds
 }
 
 // GrantFact is one POP login.
@@ -76,6 +86,10 @@ func (f *facts) record(finding rules.Finding) Facts {
 	}
 	if f.tally != nil {
 		k.tally(f.tallied, f.s.Policy)
+	}
+	if f.guesses != nil {
+		k.guesses(f.guessed, f.s.Policy)
+		k.Guessing.Known = f.seen
 	}
 	if f.limits != (rules.Limits{}) {
 		limits := f.limits
@@ -121,6 +135,15 @@ func (k *Facts) tally(t rules.Tally, p *rules.Policy) {
 	if !t.Until.IsZero() {
 		until := t.Until.UTC()
 		k.BlockedUntil = &until
+	}
+}
+
+// guesses enters a login's tally, once it is above the limit.
+func (k *Facts) guesses(t rules.Tally, p *rules.Policy) {
+	k.Guessing = &GuessFact{Limit: p.Guessing.Limit, Count: t.Count, Delay: p.Guessing.Delay.Seconds()}
+	if !t.Until.IsZero() {
+		until := t.Until.UTC()
+		k.Guessing.Until = &until
 	}
 }
 

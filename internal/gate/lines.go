@@ -21,6 +21,9 @@ func (k Facts) Lines() []string {
 	if k.BlockedUntil != nil {
 		add("blocked until %s", k.BlockedUntil.Format(time.RFC3339))
 	}
+	if g := k.Guessing; g != nil {
+		add("%d failed logins of the login within its window, limit %d; the client has logged in with it before: %v", g.Count, g.Limit, g.Known)
+	}
 	for _, f := range k.Failures {
 		add("failed login %q at %s", f.Login, f.Time.Format(time.RFC3339))
 	}

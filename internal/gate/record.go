@@ -31,9 +31,12 @@ type share struct {
 // the client is told.
 func (g *Gate) record(ctx context.Context, s *State, r *rules.Request, f *facts, finding rules.Finding) (string, rules.Reply) {
 	id := ""
-	if finding.Rule == rules.RuleThrottled {
+	switch finding.Rule {
+	case rules.RuleThrottled:
 		id = g.recordThrottled(ctx, s, r, f.Tally(), finding.Observed)
-	} else {
+	case rules.RuleLoginFailures:
+		id = g.recordGuessed(ctx, s, r, finding, f.Guesses(finding.Login))
+	default:
 		id = g.recordFinding(ctx, s, r, f, finding)
 	}
 	reply := s.Policy.Replies.Render(finding.Rule, id, shownSender(r, finding), r.Client)

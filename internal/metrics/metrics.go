@@ -37,7 +37,7 @@ type Set struct {
 
 // counts is what status shows without asking Prometheus.
 type counts struct {
-	passed, refused, observed, reports, malformed, unrecorded, failedLookups atomic.Int64
+	passed, refused, observed, delayed, reports, malformed, unrecorded, failedLookups atomic.Int64
 }
 
 // Counts is a snapshot for status.
@@ -45,6 +45,7 @@ type Counts struct {
 	Passed         int64 `json:"passed"`
 	Refused        int64 `json:"refused"`
 	Observed       int64 `json:"observed"`
+	Delayed        int64 `json:"delayed"` // logins that had to wait (rule 11)
 	AuthReports    int64 `json:"auth_reports"`
 	ProtocolErrors int64 `json:"protocol_errors"`
 	Unrecorded     int64 `json:"unrecorded"`
@@ -121,7 +122,7 @@ func (s *Set) Handler() http.Handler {
 // Counts is a snapshot.
 func (s *Set) Counts() Counts {
 	return Counts{
-		Passed: s.counts.passed.Load(), Refused: s.counts.refused.Load(), Observed: s.counts.observed.Load(),
+		Passed: s.counts.passed.Load(), Refused: s.counts.refused.Load(), Observed: s.counts.observed.Load(), Delayed: s.counts.delayed.Load(),
 		AuthReports: s.counts.reports.Load(), ProtocolErrors: s.counts.malformed.Load(),
 		Unrecorded: s.counts.unrecorded.Load(), FailedLookups: s.counts.failedLookups.Load(),
 	}
@@ -134,6 +135,8 @@ func (s *Set) Decided(rule rules.Rule, action string, p rules.Protocol) {
 		s.counts.refused.Add(1)
 	case "observe":
 		s.counts.observed.Add(1)
+	case "delay": // and the decision passes, too
+		s.counts.delayed.Add(1)
 	default:
 		s.counts.passed.Add(1)
 		if c := s.passed[p]; c != nil && action == "pass" {

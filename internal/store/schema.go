@@ -53,4 +53,14 @@ create table grants(
 `, `
 -- Where each mail log was read to (maillog).
 create table maillog_positions(source text primary key, position blob not null) without rowid;
+`, `
+-- Rule 11: where each login has come from, and the logins that are being guessed.
+create table logins(
+	login  text not null,
+	client text not null,
+	last   integer not null,
+	primary key (login, client)
+) without rowid;
+
+create table guessed(login text primary key, id text not null, since integer not null) without rowid;
 `}

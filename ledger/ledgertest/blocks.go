@@ -230,7 +230,7 @@ func everythingAtOnce(s *suite) {
 				if n%10 == 9 {
 					s.lift(from, after)
 				}
-				if err := s.Prune(context.Background(), at(after), Window, Validity); err != nil {
+				if err := s.Prune(context.Background(), at(after), Counting, Validity); err != nil {
 					s.Error(err)
 				}
 			}

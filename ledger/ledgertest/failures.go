@@ -231,13 +231,13 @@ func failuresAtOnce(s *suite) {
 	var all sync.WaitGroup
 	for range n {
 		all.Go(func() {
-			t, err := s.AddFailure(context.Background(), prefix, failure(client, "jan@domena.cz", 0), wide)
+			t, err := s.AddFailure(context.Background(), prefix, failure(client, "jan@domena.cz", 0), ledger.Counting{Client: wide})
 			if err != nil {
 				s.Error(err)
 			}
-			tallies <- t.Count
-			if now := s.Tally(prefix, at(0), wide).Count; now < t.Count {
-				s.Errorf("told %d, then %d", t.Count, now)
+			tallies <- t.Client.Count
+			if now := s.Tally(prefix, at(0), wide).Count; now < t.Client.Count {
+				s.Errorf("told %d, then %d", t.Client.Count, now)
 			}
 		})
 	}

@@ -21,8 +21,11 @@ var Noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // given time after Noon would; the test's clean-up closes the last one.
 type Open func(t *testing.T) (l ledger.Ledger, reopen func(after time.Duration) ledger.Ledger)
 
-// Window and Validity are what the suite counts and grants by.
+// Window, Counting and Validity are what the suite counts and grants by.
 var Window = ledger.Window{Limit: 10, Length: time.Hour}
+
+// Counting counts by login, too.
+var Counting = ledger.Counting{Client: Window, Login: ledger.Window{Limit: 3, Length: time.Hour}}
 
 // Validity is how long a grant holds.
 const Validity = time.Hour
@@ -58,6 +61,17 @@ func Run(t *testing.T, open Open) {
 		"unblock":                    unblock,
 		"unblock survives":           unblockSurvives,
 		"unblock IPv6":               unblockIPv6,
+		"login counted":              loginCounted,
+		"login alone":                loginAlone,
+		"login that is no account's": loginNotCounted,
+		"login guessed":              loginGuessed,
+		"login guessed, unblock":     loginGuessedUnblock,
+		"login survives":             loginSurvives,
+		"login told again":           loginToldAgain,
+		"login of a default domain":  loginOfDefaultDomain,
+		"logins seen":                loginsSeen,
+		"logins seen survive":        loginsSeenSurvive,
+		"logins seen, clock":         loginsSeenClock,
 		"grants":                     grants,
 		"grants survive":             grantsSurvive,
 		"failures survive":           failuresSurvive,
@@ -109,11 +123,11 @@ func failure(from netip.Addr, login string, after time.Duration) rules.Failure {
 
 func (s *suite) add(p netip.Prefix, f rules.Failure) rules.Tally {
 	s.Helper()
-	t, err := s.AddFailure(context.Background(), p, f, Window)
+	t, err := s.AddFailure(context.Background(), p, f, Counting)
 	if err != nil {
 		s.Fatal(err)
 	}
-	return t
+	return t.Client
 }
 
 // guess makes n failures of the client, a second apart.
@@ -178,7 +192,7 @@ func (s *suite) granted(a netip.Addr, after time.Duration) string {
 
 func (s *suite) pruneAt(after time.Duration) {
 	s.Helper()
-	if err := s.Prune(context.Background(), at(after), Window, Validity); err != nil {
+	if err := s.Prune(context.Background(), at(after), Counting, Validity); err != nil {
 		s.Fatal(err)
 	}
 }

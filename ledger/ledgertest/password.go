@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"portreeve/ledger"
 	"portreeve/rules"
 )
 
@@ -17,11 +18,11 @@ func samePassword(s *suite) {
 		s.Helper()
 		f := failure(client, login, after)
 		f.Password = password
-		t, err := s.AddFailure(context.Background(), prefix, f, once)
+		t, err := s.AddFailure(context.Background(), prefix, f, ledger.Counting{Client: once})
 		if err != nil {
 			s.Fatal(err)
 		}
-		return t
+		return t.Client
 	}
 	for n := range 50 {
 		if t := add("jan@domena.cz", "0708", time.Duration(n)*time.Second); t.Count != 1 {

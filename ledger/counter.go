@@ -17,9 +17,9 @@ const (
 	ahead = time.Minute
 )
 
-// client is what is remembered of one prefix. Failures are in the order of
+// counter is what is remembered of one key. Failures are in the order of
 // their times, oldest first, for witnesses may tell late.
-type client struct {
+type counter struct {
 	failures []rules.Failure
 	block    string // id of the present block
 	since    time.Time
@@ -28,13 +28,13 @@ type client struct {
 
 // knows tells whether the failure of that id is among those that are kept. Those
 // that are not have no say in any count.
-func (c *client) knows(id uint64) bool {
+func (c *counter) knows(id uint64) bool {
 	return id != 0 && slices.ContainsFunc(c.failures, func(f rules.Failure) bool { return f.ID == id })
 }
 
 // add puts a failure in its place and drops what no count can need any more.
-// It returns the latest time that the client's failures know.
-func (c *client) add(f rules.Failure, w Window) (latest time.Time) {
+// It returns the latest time that the failures know.
+func (c *counter) add(f rules.Failure, w Window) (latest time.Time) {
 	latest = f.Time
 	at := len(c.failures)
 	for at > 0 && c.failures[at-1].Time.After(f.Time) {
@@ -54,7 +54,7 @@ func (c *client) add(f rules.Failure, w Window) (latest time.Time) {
 
 // dropRepeats keeps a program that repeats one stored password from pushing the
 // failures out that count. The list then has as many as the count.
-func (c *client) dropRepeats() {
+func (c *counter) dropRepeats() {
 	for i := 0; i < len(c.failures); i++ {
 		if f := c.failures[i]; f.Counted && repeated(f, c.failures[i+1:]) {
 			c.failures = slices.Delete(c.failures, i, i+1)
@@ -66,7 +66,7 @@ func (c *client) dropRepeats() {
 // trim drops the oldest failures above the bound of one kind. Those that count
 // have a bound of their own: else refusals that do not count (access_disabled)
 // would push them out, and a guesser could wipe his slate with them.
-func (c *client) trim(counted bool, w Window) {
+func (c *counter) trim(counted bool, w Window) {
 	extra := -keepFailures
 	if counted {
 		extra -= w.Limit + 1
@@ -88,11 +88,11 @@ func (c *client) trim(counted bool, w Window) {
 	})
 }
 
-// settle makes the client's state that of the present: it forgets a block that
+// settle makes the state that of the present: it forgets a block that
 // is over, so that a later one is new and has a new id, and takes what a clock
 // that was set back has left in the future as having happened just now, so that
 // nothing is held against anyone for longer than the window.
-func (c *client) settle(now time.Time, w Window) {
+func (c *counter) settle(now time.Time, w Window) {
 	for i := len(c.failures) - 1; i >= 0 && c.failures[i].Time.Sub(now) > ahead; i-- {
 		c.failures[i].Time = now
 	}
@@ -108,7 +108,7 @@ func (c *client) settle(now time.Time, w Window) {
 }
 
 // begin gives the present block its id, unless it has one or there is none.
-func (c *client) begin(id string, since, now time.Time, w Window) (inForce string) {
+func (c *counter) begin(id string, since, now time.Time, w Window) (inForce string) {
 	c.settle(now, w)
 	if count, _ := c.count(now, w); count > w.Limit && c.block == "" {
 		c.block, c.since, c.stale = id, since, false
@@ -121,7 +121,7 @@ func (c *client) begin(id string, since, now time.Time, w Window) (inForce strin
 
 // count is the number of failures within the window before now, and when it
 // will have fallen to the limit.
-func (c *client) count(now time.Time, w Window) (count int, until time.Time) {
+func (c *counter) count(now time.Time, w Window) (count int, until time.Time) {
 	for i := len(c.failures) - 1; i >= 0; i-- {
 		f := c.failures[i]
 		if !f.Counted || now.Sub(f.Time) >= w.Length || w.Once && repeated(f, c.failures[i+1:]) {
@@ -144,7 +144,7 @@ func repeated(f rules.Failure, later []rules.Failure) bool {
 	})
 }
 
-func (c *client) tally(now time.Time, w Window) rules.Tally {
+func (c *counter) tally(now time.Time, w Window) rules.Tally {
 	c.settle(now, w)
 	count, until := c.count(now, w)
 	t := rules.Tally{Count: count, Until: until}
@@ -155,7 +155,7 @@ func (c *client) tally(now time.Time, w Window) rules.Tally {
 }
 
 // within lists the counted failures of the window, oldest first.
-func (c *client) within(now time.Time, w Window) []rules.Failure {
+func (c *counter) within(now time.Time, w Window) []rules.Failure {
 	var list []rules.Failure
 	for _, f := range c.failures {
 		if f.Counted && now.Sub(f.Time) < w.Length {
@@ -165,8 +165,8 @@ func (c *client) within(now time.Time, w Window) []rules.Failure {
 	return list
 }
 
-// idle tells whether nothing of the client matters any more.
-func (c *client) idle(now time.Time, w Window) bool {
+// idle tells whether nothing of it matters any more.
+func (c *counter) idle(now time.Time, w Window) bool {
 	if len(c.failures) == 0 {
 		return true
 	}
