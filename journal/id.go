@@ -103,8 +103,13 @@ type IDs struct {
 
 // NewIDs makes ids for the host of that name.
 func NewIDs(hostname string) *IDs {
+	return &IDs{host: HostNumber(hostname)}
+}
+
+// HostNumber is what names the host of that name in its ids.
+func HostNumber(hostname string) uint16 {
 	sum := sha256.Sum256([]byte(hostname))
-	return &IDs{host: binary.BigEndian.Uint16(sum[:2])}
+	return binary.BigEndian.Uint16(sum[:2])
 }
 
 // Next is a new id for something that happened at t.

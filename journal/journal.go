@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"portreeve/internal/store"
-	"portreeve/rules"
 )
 
 // Entry is one refusal, real or observed, with the facts it was decided from.
@@ -41,7 +40,10 @@ type Entry struct {
 }
 
 // Journal writes and finds entries.
-type Journal struct{ db *store.DB }
+type Journal struct {
+	db     *store.DB
+	others Others // nil: this host's alone
+}
 
 // New keeps the journal in an open store.
 func New(db *store.DB) *Journal { return &Journal{db: db} }
@@ -60,11 +62,18 @@ func (j *Journal) Write(ctx context.Context, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("recording %s: %w", e.ID, err)
 	}
+	tell, told := func(store.Tx) error { return nil }, func() {}
+	if j.others != nil {
+		tell, told = j.others.Tell(e.ID)
+	}
 	err = j.db.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec(insert, id[:], e.Rule, e.Client, e.Login, e.Sender,
-			e.Port, e.Observed, e.Count, e.Last.UnixNano(), body)
-		return err
+		if _, err := tx.Exec(insert, id[:], e.Rule, e.Client, e.Login, e.Sender,
+			e.Port, e.Observed, e.Count, e.Last.UnixNano(), body); err != nil {
+			return err
+		}
+		return tell(tx)
 	})
+	told()
 	if err != nil {
 		return fmt.Errorf("recording %s: %w", e.ID, err)
 	}
@@ -96,6 +105,9 @@ func (j *Journal) Again(id string, r Repeats) {
 		_, err := tx.Exec(again, r.Times, r.Last.UnixNano(), r.Observed, r.Port, r.Sender, key[:])
 		return err
 	})
+	if j.others != nil {
+		j.others.Again(id, r)
+	}
 }
 
 // ErrUnknown is returned for an id that is not in the journal.
@@ -103,8 +115,8 @@ var ErrUnknown = errors.New("no such id in the journal")
 
 const columns = `select id, port, sender, observed, count, last, entry from decisions `
 
-// Get finds one entry.
-func (j *Journal) Get(ctx context.Context, id string) (Entry, error) {
+// own finds an entry of this host.
+func (j *Journal) own(ctx context.Context, id string) (Entry, error) {
 	key, err := ParseID(id)
 	if err != nil {
 		return Entry{}, fmt.Errorf("%q: %w", id, err)
@@ -125,11 +137,15 @@ type Query struct {
 	Client netip.Prefix
 	Sender string
 	Rule   string
-	Since  time.Time
-	Until  time.Time
-	Limit  int // 0: 1,000
+	// Observed selects those that were only observed, or those that were not.
+	Observed *bool
+	Since    time.Time
+	Until    time.Time
+	Limit    int // 0: 1,000
 
-	contains string // bytes of the entry's JSON; a narrowing, for JSON has other spellings
+	contains string  // bytes of the entry's JSON; a narrowing, for JSON has other spellings
+	either   *either // see Near
+	oldest   bool    // the oldest come first
 }
 
 // Find lists entries, newest first.
@@ -140,10 +156,15 @@ func (j *Journal) Find(ctx context.Context, q Query) ([]Entry, error) {
 	return j.find(ctx, q, q.matches)
 }
 
-// find lists the newest q.Limit entries of those that the predicate accepts.
+// find lists q.Limit entries of those that the predicate accepts: the newest, or
+// the oldest where the query says so.
 func (j *Journal) find(ctx context.Context, q Query, wanted func(Entry) bool) ([]Entry, error) {
 	where, args := q.where()
-	rows, err := j.db.Reader().QueryContext(ctx, columns+where+" order by id desc", args...)
+	order := " order by id desc"
+	if q.oldest {
+		order = " order by id"
+	}
+	rows, err := j.db.Reader().QueryContext(ctx, columns+where+order, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the journal: %w", j.db.Read(err))
 	}
@@ -169,8 +190,11 @@ func (j *Journal) find(ctx context.Context, q Query, wanted func(Entry) bool) ([
 // the reply that is searched: what it shows may be cut, made printable, or a
 // header's address instead of the envelope's.
 func (j *Journal) FindShownSender(ctx context.Context, shown string, since time.Time, limit int) ([]Entry, error) {
-	q := Query{Rule: string(rules.RuleSender), Since: since, Limit: limit, contains: inJSON(shown)}
-	return j.find(ctx, q, func(e Entry) bool { return strings.Contains(e.Reply, "<"+shown+">") })
+	return j.find(ctx, shownSender(shown, since, time.Time{}, limit), showsSender(shown))
+}
+
+func showsSender(shown string) func(Entry) bool {
+	return func(e Entry) bool { return strings.Contains(e.Reply, "<"+shown+">") }
 }
 
 // inJSON is how text stands within an entry: reading an entry costs more than
@@ -198,6 +222,13 @@ func (q Query) where() (string, []any) {
 		if c.value != "" {
 			where, args = where+" and "+c.column+" = ? collate nocase", append(args, c.value)
 		}
+	}
+	if q.Observed != nil {
+		where, args = where+" and observed = ?", append(args, *q.Observed)
+	}
+	if q.either != nil {
+		where += " and (client = nullif(?, '') or login = nullif(?, '') collate nocase)"
+		args = append(args, q.either.client, q.either.login)
 	}
 	if q.contains != "" {
 		where, args = where+" and instr(entry, ?) > 0", append(args, []byte(q.contains))

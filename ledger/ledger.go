@@ -47,6 +47,14 @@ type Block struct {
 	Failures []rules.Failure // that led to it, oldest first
 }
 
+// FailureQuery selects failures by one of the two, and by time.
+type FailureQuery struct {
+	Client netip.Addr // the zero Addr is not asked for
+	Login  string     // as it is shown (rules.ShownLogin), in any case; ASCII only is folded
+	Since  time.Time
+	Limit  int
+}
+
 // Ledger is what the gate needs of a memory. Implementations share the
 // conformance suite ledgertest. All methods may be called concurrently.
 type Ledger interface {
@@ -59,6 +67,9 @@ type Ledger interface {
 	// Failures lists those of the prefix that are not before since, newest first: of
 	// one address, or of all its addresses when client is the zero Addr.
 	Failures(prefix netip.Prefix, client netip.Addr, since time.Time) []rules.Failure
+	// FindFailures looks through all that are kept, newest first. Unlike Failures it
+	// may take a while.
+	FindFailures(ctx context.Context, q FailureQuery) ([]rules.Failure, error)
 	// BeginBlock gives the prefix's present block its id and begin. A block that has
 	// one already keeps it; the id in force is returned.
 	BeginBlock(ctx context.Context, prefix netip.Prefix, id string, now time.Time, w Window) (string, error)

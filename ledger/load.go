@@ -100,10 +100,8 @@ func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, c Counting) error 
 			return fmt.Errorf("a remembered failure: %w", err)
 		}
 	}
-	if client != "" {
-		if f.Client, err = netip.ParseAddr(client); err != nil {
-			return fmt.Errorf("a remembered failure: %w", err)
-		}
+	if f.Client, err = parseAddr(client); err != nil {
+		return fmt.Errorf("a remembered failure: %w", err)
 	}
 	if f.Time = time.Unix(0, at); f.Time.Sub(now) > ahead {
 		f.Time = now // the clock was set back
@@ -116,6 +114,14 @@ func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, c Counting) error 
 	defer e.mu.Unlock()
 	e.addFailure(p, f, c)
 	return nil
+}
+
+// parseAddr reads what addrText wrote.
+func parseAddr(text string) (netip.Addr, error) {
+	if text == "" {
+		return netip.Addr{}, nil
+	}
+	return netip.ParseAddr(text)
 }
 
 func (e *Embedded) loadBlock(rows *sql.Rows, now time.Time, w Window) error {

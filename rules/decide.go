@@ -2,21 +2,42 @@ package rules
 
 // step looks at one rule. refused is true when the rule refuses, or delays; the
 // finding then says why.
-type step func(*inquiry) (f Finding, refused bool)
+type step struct {
+	name string // as docs/flow.md has it
+	look func(*inquiry) (f Finding, refused bool)
+}
+
+var (
+	throttleAuthStep     = step{"2 throttle", throttleAuth}
+	throttleHeloStep     = step{"2 throttle", throttleHelo}
+	throttleMailStep     = step{"2 throttle", throttleMail}
+	throttleRelayingStep = step{"2 throttle, relaying", throttleRelaying}
+	authNeededStep       = step{"3 authentication needed", authNeeded}
+	relayingStep         = step{"3 relaying without AUTH", relaying}
+	loginStep            = step{"4 login", login}
+	loginHintStep        = step{"4 login, as a hint", loginHint}
+	loginFailedStep      = step{"4 login, failed", loginFailed}
+	senderStep           = step{"5 sender", sender}
+	headerFromStep       = step{"6 header From", headerFrom}
+	forwardedStep        = step{"7 relay after AUTH", forwarded}
+	popPermitStep        = step{"8 SMTP after POP", popPermit}
+	quotaStep            = step{"9 quota", quota}
+	slowGuessingStep     = step{"11 slow guessing", slowGuessing}
+)
 
 // order is SPEC.md section 3's order of the rules at each stage. The first that
 // refuses gives the reply.
 var order = [stageCount][]step{
-	StageAuth:       {throttleAuth, loginHint, slowGuessing},
-	StageAuthBegin:  {throttleAuth},
-	StageAuthFailed: {loginFailed},
-	StageHelo:       {throttleHelo},
-	StageMail:       {throttleMail, login, authNeeded, sender},
-	StageRcpt:       {throttleRelaying, relaying, quota},
-	StageEnvelope:   {throttleMail, throttleRelaying, login, authNeeded, sender, relaying, quota},
-	StageRelay:      {throttleMail, throttleRelaying, authNeeded, relaying, popPermit},
-	StageHeaders:    {headerFrom, forwarded},
-	StageEnd:        {quota},
+	StageAuth:       {throttleAuthStep, loginHintStep, slowGuessingStep},
+	StageAuthBegin:  {throttleAuthStep},
+	StageAuthFailed: {loginFailedStep},
+	StageHelo:       {throttleHeloStep},
+	StageMail:       {throttleMailStep, loginStep, authNeededStep, senderStep},
+	StageRcpt:       {throttleRelayingStep, relayingStep, quotaStep},
+	StageEnvelope:   {throttleMailStep, throttleRelayingStep, loginStep, authNeededStep, senderStep, relayingStep, quotaStep},
+	StageRelay:      {throttleMailStep, throttleRelayingStep, authNeededStep, relayingStep, popPermitStep},
+	StageHeaders:    {headerFromStep, forwardedStep},
+	StageEnd:        {quotaStep},
 }
 
 // inquiry is the state of one decision.
@@ -32,34 +53,58 @@ type inquiry struct {
 
 // Decide answers one request. It has no side effect but the look-ups that f
 // makes for it.
-func (p *Policy) Decide(r *Request, f Facts) Decision {
+func (p *Policy) Decide(r *Request, f Facts) Decision { return p.Trace(r, f, nil) }
+
+// Trace is Decide that shows each rule when it has been looked at: its name, and
+// what it found, if anything. What comes after a refusal is not looked at.
+func (p *Policy) Trace(r *Request, f Facts, show func(name string, f Finding, found bool)) Decision {
 	var d Decision
 	if r.Stage >= stageCount {
 		return d
 	}
 	q := inquiry{Policy: p, r: r, f: f, d: &d}
 	for _, s := range order[r.Stage] {
-		finding, refused := s(&q)
-		if !refused {
-			continue
+		finding, found := s.look(&q)
+		if found {
+			q.settle(&finding)
 		}
-		if finding.Observed || p.Observes(finding.Rule) {
-			finding.Observed = true
-			finding.Counts = false // Dovecot will check the password, and tell
-			d.Observed = append(d.Observed, finding)
-			continue
+		if show != nil {
+			show(s.name, finding, found)
 		}
-		if finding.Delay > 0 {
-			d.Slowed = finding
-			continue
+		if d.Action == Refuse {
+			break
 		}
-		d.Action, d.Finding = Refuse, finding
-		break
 	}
 	if d.Action != Refuse && q.whoDone {
 		d.As, d.ByGrant = q.who.login, q.who.grant
 	}
 	return d
+}
+
+// Steps names the rules of a stage, in their order.
+func Steps(stage Stage) []string {
+	if stage >= stageCount {
+		return nil
+	}
+	var names []string
+	for _, s := range order[stage] {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// settle enters a finding: as observed, as a delay, or as the refusal.
+func (q *inquiry) settle(f *Finding) {
+	switch {
+	case f.Observed || q.Observes(f.Rule):
+		f.Observed = true
+		f.Counts = false // Dovecot will check the password, and tell
+		q.d.Observed = append(q.d.Observed, *f)
+	case f.Delay > 0:
+		q.d.Slowed = *f
+	default:
+		q.d.Action, q.d.Finding = Refuse, *f
+	}
 }
 
 // submission tells whether rules 2 and 3 hold at MAIL already.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,17 +12,25 @@ import (
 )
 
 func blocksCmd(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var (
+		r     admin.BlocksRequest
+		since string
+	)
+	cmd := &cobra.Command{
 		Use:   "blocks",
 		Short: "List the clients that are blocked now",
 		Long:  "List who is blocked, since when, until when, and by failed logins for which names.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if r.Since, err = moment("since", since, time.Now()); err != nil {
+				return err
+			}
 			client, err := g.client()
 			if err != nil {
 				return err
 			}
-			blocks, err := client.Blocks(cmd.Context())
+			blocks, err := client.Blocks(cmd.Context(), r)
 			if err != nil {
 				return err
 			}
@@ -39,6 +48,11 @@ func blocksCmd(g *globals) *cobra.Command {
 			return table(cmd.OutOrStdout(), rows)
 		},
 	}
+	f := cmd.Flags()
+	f.StringVar(&r.Client, "ip", "", "only the block of this `address`, or those in a network")
+	f.StringVar(&r.Login, "login", "", "only blocks with a failed login for this `name`")
+	f.StringVar(&since, "since", "", "only blocks that began at this `time` or later: 2h, \"2026-11-22 12:00\"")
+	return cmd
 }
 
 // loginsText lists the logins of a block with their counts.

@@ -13,26 +13,38 @@ import (
 	"portreeve/internal/explain"
 	"portreeve/internal/paste"
 	"portreeve/journal"
-	"portreeve/rules"
 )
 
 // senderSince is how far back a rejected sender is looked for when the pasted
 // text has no id.
-const senderSince = 7 * 24 * time.Hour
+const senderSince = "7d"
 
 // maxPaste bounds what is read from standard input, in bytes.
 const maxPaste = 4 << 20
 
 func explainCmd(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var lang, since string
+	cmd := &cobra.Command{
 		Use:   "explain ID… | TEXT | -",
 		Short: "Say what was refused, why, and what can be done about it",
 		Long: `Look up the ids in the arguments, in a pasted error text, or with - on standard
-input. A text that says "<address> sender rejected" has no id; it is looked up
-by that address among the refusals of the last seven days.`,
-		Example: "  portreeve explain 0kHG086hcEUJCINrgXbGZl\n  portreeve explain '550 5.1.0 <jan@seznam.cz> sender rejected'\n  xclip -o | portreeve explain -",
+input: a mail program's dialog in any language, a bounce, the source of one.
+A text that says "<address> sender rejected" has no id; it is looked up by that
+address, and what is nearest to a time in the text comes first.
+
+--lang is the language of what can be read to the customer. What the
+administrator can do is in English, with lines and commands to copy.`,
+		Example: "  portreeve explain 0kHG086hcEUJCINrgXbGZl\n  portreeve explain --lang cs '550 5.1.0 <jan@seznam.cz> sender rejected'\n  xclip -o | portreeve explain -",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			language, err := explain.ParseLang(lang)
+			if err != nil {
+				return fmt.Errorf("--lang: %w", err)
+			}
+			r := admin.ExplainRequest{Lang: language}
+			if r.Since, err = moment("since", since, time.Now()); err != nil {
+				return err
+			}
 			text := strings.Join(args, " ")
 			if text == "-" {
 				body, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxPaste))
@@ -41,15 +53,18 @@ by that address among the refusals of the last seven days.`,
 				}
 				text = string(body)
 			}
-			return explainText(cmd, g, text)
+			return explainText(cmd, g, text, r)
 		},
 	}
+	cmd.Flags().StringVar(&lang, "lang", "", "`language` of what is read to the customer: cs, de, en, no, pl (default en)")
+	cmd.Flags().StringVar(&since, "since", senderSince, "how far back a sender without an id is looked for: a `time`, or how long ago")
+	return cmd
 }
 
-func explainText(cmd *cobra.Command, g *globals, text string) error {
+func explainText(cmd *cobra.Command, g *globals, text string, r admin.ExplainRequest) error {
 	found := paste.Find(text)
 	if len(found.IDs)+len(found.Senders) == 0 {
-		fmt.Fprintln(cmd.ErrOrStderr(), "portreeve: there is no id in this text: an id has 22 letters and digits and stands after the reply code")
+		fmt.Fprintln(cmd.ErrOrStderr(), `portreeve: there is no id in this text: an id has 22 letters and digits and stands after the reply code; copy the whole message, or at least "<address> sender rejected"`)
 		if g.json {
 			return errors.Join(printJSON(cmd.OutOrStdout(), []explain.Explanation{}), errFinding)
 		}
@@ -59,29 +74,29 @@ func explainText(cmd *cobra.Command, g *globals, text string) error {
 	if err != nil {
 		return err
 	}
-	answer, err := client.Explain(cmd.Context(), admin.ExplainRequest{
-		IDs: found.IDs, Senders: found.Senders, Since: time.Now().Add(-senderSince),
-	})
+	r.IDs, r.Senders, r.Times = found.IDs, found.Senders, found.Times
+	answer, err := client.Explain(cmd.Context(), r)
 	if err != nil {
 		return err
 	}
 	if g.json {
 		err = printJSON(cmd.OutOrStdout(), answer.Found)
 	} else {
-		for i, x := range answer.Found {
-			if i > 0 {
-				fmt.Fprintln(cmd.OutOrStdout())
-			}
-			err = errors.Join(err, printExplanation(cmd.OutOrStdout(), x))
+		err = printExplanations(cmd.OutOrStdout(), answer.Found)
+	}
+	missing := 0
+	for _, m := range answer.Missing {
+		if m.Doubtful && len(answer.Found) > 0 && !exact(text) {
+			continue // another word of a pasted text that only looks like an id
 		}
+		missing++
+		command := ""
+		if m.Command != "" {
+			command = " Run: " + shown(m.Command)
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "portreeve: %s: %s%s\n", shown(m.What), shown(m.Text), command)
 	}
-	if !exact(text) && len(answer.Found) > 0 {
-		answer.Unknown = nil // other words of a pasted text that only look like ids
-	}
-	for _, id := range answer.Unknown {
-		fmt.Fprintf(cmd.ErrOrStderr(), "portreeve: %s is not in this host's journal: check that it was copied whole, ask the host that gave it, or look for it in the log (refusals go there while the store cannot be written)\n", shown(id))
-	}
-	if err == nil && (len(answer.Unknown) > 0 || len(answer.Found) == 0) {
+	if err == nil && (missing > 0 || len(answer.Found) == 0) {
 		return errFinding
 	}
 	return err
@@ -97,48 +112,25 @@ func exact(text string) bool {
 	return true
 }
 
-// printExplanation writes one entry for a person.
-func printExplanation(w io.Writer, x explain.Explanation) error {
-	verb := "refused"
-	if x.Observed {
-		verb = "would have been refused (observed only)"
+func printExplanations(w io.Writer, list []explain.Explanation) error {
+	candidates := 0
+	for _, x := range list {
+		if x.Candidate {
+			candidates++
+		}
 	}
-	times := ""
-	if x.Count > 1 {
-		times = fmt.Sprintf(", %d times until %s", x.Count, stamp(x.Last))
+	if candidates > 1 {
+		if _, err := fmt.Fprintf(w, "%d refusals showed this address; compare time and client with what the customer says.\n\n", candidates); err != nil {
+			return err
+		}
 	}
-	if _, err := fmt.Fprintf(w, "%s  %s %s%s\n", x.ID, verb, stamp(x.Time), times); err != nil {
-		return err
+	for i, x := range list {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := printExplanation(w, x); err != nil {
+			return err
+		}
 	}
-	port := ""
-	if x.Port != 0 {
-		port = fmt.Sprintf(", port %d", x.Port)
-	}
-	if x.TLS {
-		port += ", TLS"
-	}
-	login := orDash(x.Login)
-	if x.Login == "" && x.LastFailedLogin != "" {
-		login = "- (last failed login: " + shown(x.LastFailedLogin) + ")"
-	}
-	rows := [][]string{
-		{"  rule", fmt.Sprintf("%s (%s)", x.Rule, x.Reason)},
-		{"  reply", shown(x.Reply)},
-		{"  cause", shown(x.Cause)},
-		{"  client", shown(x.Client) + port},
-		{"  login", login},
-	}
-	if x.Stage != rules.StageAuth.String() || x.Sender != "" { // AUTH comes before there is one
-		rows = append(rows, []string{"  sender", "<" + shown(x.Sender) + ">"})
-	}
-	if len(x.Recipients) > 0 {
-		rows = append(rows, []string{"  recipient", shown(strings.Join(x.Recipients, ", "))})
-	}
-	for _, r := range x.Customer {
-		rows = append(rows, []string{"  customer", shown(r)})
-	}
-	for _, r := range x.Administrator {
-		rows = append(rows, []string{"  administrator", shown(r)})
-	}
-	return table(w, rows)
+	return nil
 }

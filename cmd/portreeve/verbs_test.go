@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"portreeve/internal/admin"
-	"portreeve/internal/explain"
 	"portreeve/internal/gate"
 	"portreeve/internal/metrics"
 	"portreeve/journal"
@@ -35,13 +34,32 @@ type answers struct {
 	tested   admin.Tested
 	usage    admin.UsageAnswer
 	err      error
+
+	decisions []journal.Entry
+	failures  admin.FailuresAnswer
+	asked     []any // of the verbs that have filters
 }
 
-func (a *answers) Status(context.Context) (admin.Status, error)   { return a.status, a.err }
-func (a *answers) Blocks(context.Context) ([]admin.Block, error)  { return a.blocks, a.err }
+func (a *answers) Status(context.Context) (admin.Status, error) { return a.status, a.err }
+func (a *answers) Blocks(_ context.Context, r admin.BlocksRequest) ([]admin.Block, error) {
+	a.asked = append(a.asked, r)
+	return a.blocks, a.err
+}
+
+func (a *answers) Decisions(_ context.Context, r admin.DecisionsRequest) ([]journal.Entry, error) {
+	a.asked = append(a.asked, r)
+	return a.decisions, a.err
+}
+
+func (a *answers) Failures(_ context.Context, r admin.FailuresRequest) (admin.FailuresAnswer, error) {
+	a.asked = append(a.asked, r)
+	return a.failures, a.err
+}
+
 func (a *answers) Reload(context.Context) (admin.Reloaded, error) { return a.reloaded, a.err }
 
-func (a *answers) Explain(context.Context, admin.ExplainRequest) (admin.ExplainAnswer, error) {
+func (a *answers) Explain(_ context.Context, r admin.ExplainRequest) (admin.ExplainAnswer, error) {
+	a.asked = append(a.asked, r)
 	return a.explain, a.err
 }
 
@@ -178,39 +196,6 @@ func TestReloadSays(t *testing.T) {
 	}
 }
 
-func TestExplainShows(t *testing.T) {
-	x := explain.Explanation{
-		Entry: journal.Entry{
-			ID: someID, Time: noon, Last: noon.Add(time.Minute), Count: 3, Observed: true, Rule: "auth_rejected", Reason: "no-auth-unknown-login",
-			Reply: "550 5.1.0 " + someID + " authentication rejected", Client: "192.0.2.7", Port: 587, TLS: true,
-			Stage: "mail", Sender: "jan@nova.cz", Recipients: []string{"a@b.cz", "c@d.cz"},
-		},
-		Cause: "a\x1b[31mcause", LastFailedLogin: "jan@nova.cz",
-		Customer: []string{"Type the whole address."}, Administrator: []string{"Make the account."},
-	}
-	atAuth := explain.Explanation{Entry: journal.Entry{
-		ID: someID, Time: noon, Count: 1, Rule: "throttled", Stage: "auth", Client: "unknown", Login: "jan@domena.cz",
-	}}
-	a := &answers{explain: admin.ExplainAnswer{Found: []explain.Explanation{x, atAuth}, Unknown: []string{"1kHG086hcEUJCINrgXbGZl"}}}
-	status, out, errOut := a.verb(t, "explain", "the text with "+someID)
-	expect(t, "explain", out,
-		`(?m)^`+someID+`  would have been refused \(observed only\) 2026-11-22 12:00:00 UTC, 3 times until 2026-11-22 12:01:00 UTC$`,
-		`(?m)^  rule +auth_rejected \(no-auth-unknown-login\)$`, `(?m)^  cause +a\?\[31mcause$`, `(?m)^  client +192\.0\.2\.7, port 587, TLS$`,
-		`(?m)^  login +- \(last failed login: jan@nova\.cz\)$`, `(?m)^  sender +<jan@nova\.cz>$`, `(?m)^  recipient +a@b\.cz, c@d\.cz$`,
-		`(?m)^  customer +Type the whole address\.$`, `(?m)^  administrator +Make the account\.$`,
-		`(?m)^$`, `(?m)^`+someID+`  refused 2026-11-22 12:00:00 UTC$`, `(?m)^  client +unknown$`, `(?m)^  login +jan@domena\.cz$`)
-	if strings.Count(out, "  sender ") != 1 {
-		t.Errorf("a refusal at AUTH has a sender:\n%s", out)
-	}
-	if status != 0 || errOut != "" {
-		t.Errorf("a text with other words: %d %q", status, errOut)
-	}
-	status, _, errOut = a.verb(t, "explain", someID, "1kHG086hcEUJCINrgXbGZl")
-	if status != exitFinding || !strings.HasPrefix(errOut, "portreeve: 1kHG086hcEUJCINrgXbGZl is not in this host's journal") {
-		t.Errorf("two ids, one unknown: %d %q", status, errOut)
-	}
-}
-
 func TestTestShows(t *testing.T) {
 	step := func(stage, action string) admin.TestStep {
 		return admin.TestStep{Stage: stage, Action: action, As: "jan@domena.cz"}
@@ -225,6 +210,14 @@ func TestTestShows(t *testing.T) {
 	}{
 		"passes": {admin.Tested{Action: "pass", Steps: []admin.TestStep{step("helo", "pass")}}, 0, []string{
 			`(?m)^helo +pass as jan@domena\.cz$`, `(?m)^Portreeve would let the client go on$`,
+		}},
+		"every rule": {admin.Tested{Action: "pass", Delay: 5, Offline: true, Steps: []admin.TestStep{{Stage: "auth", Action: "pass", Rules: []gate.Tried{
+			{Rule: "2 throttle", Result: "passes", Facts: []string{"0 failed logins", "a second \x1b[2J"}},
+			{Rule: "4 login", Result: "refuses", Reason: "login-unknown"},
+			{Rule: "11 slow guessing", Result: "not reached"},
+		}}}}, 0, []string{
+			`(?m)^auth     pass\n    2 throttle        passes                   0 failed logins\n +a second \?\[2J\n    4 login           refuses \(login-unknown\)  \n    11 slow guessing  not reached              \n`,
+			`(?m)^Portreeve would let the client go on, after AUTH has waited for 5 s \(offline: `,
 		}},
 		"observes": {admin.Tested{Action: "pass", Observed: true, Reply: "550 no", Steps: []admin.TestStep{observed}, Facts: gate.Facts{LookedAt: "jan@nova.cz"}}, 0, []string{
 			`(?m)^mail +pass as jan@domena\.cz, would refuse: sender$`, `(?m)^  because looked at "jan@nova\.cz"$`,
@@ -250,6 +243,9 @@ func TestDaemonSaysNo(t *testing.T) {
 	for _, args := range [][]string{
 		{"status"},
 		{"blocks"},
+		{"decisions"},
+		{"decisions", "--follow"},
+		{"failures", "192.0.2.1"},
 		{"unblock", "192.0.2.1"},
 		{"reload"},
 		{"explain", someID},

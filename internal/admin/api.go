@@ -50,15 +50,18 @@ type Guess struct {
 
 // ExplainRequest asks for ids, or for a sender that was rejected without one.
 type ExplainRequest struct {
-	IDs     []string  `json:"ids"`
-	Senders []string  `json:"senders"`
-	Since   time.Time `json:"since"` // for senders
+	IDs     []string     `json:"ids"`
+	Senders []string     `json:"senders"`
+	Since   time.Time    `json:"since"`           // for senders
+	Times   []time.Time  `json:"times,omitempty"` // that stand near the senders: what is nearest to one of them comes first
+	Lang    explain.Lang `json:"lang,omitempty"`  // of what is read to the customer; empty: English
 }
 
 // ExplainAnswer has what was found.
 type ExplainAnswer struct {
 	Found   []explain.Explanation `json:"found"`
-	Unknown []string              `json:"unknown"`
+	Unknown []string              `json:"unknown"` // ids, and senders in angle brackets
+	Missing []explain.Missing     `json:"missing"` // of each unknown one: what can be said of it
 }
 
 // Block is one line of `portreeve blocks`.
@@ -123,6 +126,8 @@ type Tested struct {
 	Sender     string     `json:"sender"`
 	Recipients []string   `json:"recipients"`
 	Facts      gate.Facts `json:"facts"`
+	Delay      float64    `json:"delay,omitempty"` // seconds that AUTH would wait (rule 11)
+	Offline    bool       `json:"offline"`         // nobody's failures, grants and quotas are known
 	Steps      []TestStep `json:"steps"`
 }
 
@@ -137,6 +142,8 @@ type TestStep struct {
 	As        string     `json:"as,omitempty"`       // the account that the client is treated as
 	Observed  []string   `json:"observed,omitempty"` // rules that would have refused
 	Facts     gate.Facts `json:"facts"`
+
+	Rules []gate.Tried `json:"rules"` // every rule of the stage, in order
 }
 
 // UsageRequest names an account.

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"portreeve/journal"
 )
 
 // Client asks a running daemon.
@@ -91,9 +93,19 @@ func (c *Client) Explain(ctx context.Context, r ExplainRequest) (ExplainAnswer, 
 	return call[ExplainAnswer](ctx, c, "/v1/explain", r)
 }
 
+// Decisions asks for refusals, newest first.
+func (c *Client) Decisions(ctx context.Context, r DecisionsRequest) ([]journal.Entry, error) {
+	return call[[]journal.Entry](ctx, c, "/v1/decisions", r)
+}
+
+// Failures asks for the failed logins of a client or a login.
+func (c *Client) Failures(ctx context.Context, r FailuresRequest) (FailuresAnswer, error) {
+	return call[FailuresAnswer](ctx, c, "/v1/failures", r)
+}
+
 // Blocks asks who is blocked.
-func (c *Client) Blocks(ctx context.Context) ([]Block, error) {
-	return call[[]Block](ctx, c, "/v1/blocks", struct{}{})
+func (c *Client) Blocks(ctx context.Context, r BlocksRequest) ([]Block, error) {
+	return call[[]Block](ctx, c, "/v1/blocks", r)
 }
 
 // Unblock lifts blocks.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"portreeve/journal"
 	"portreeve/ledger"
 	"portreeve/rules"
 )
@@ -50,7 +52,11 @@ func TestClientAndHandler(t *testing.T) {
 	check("status", status, Status{Version: "1", Mode: "enforce", Listeners: map[string]string{"policy": "unix:/p"}}, err)
 	found, err := c.Explain(ctx, ExplainRequest{IDs: []string{"x"}, Since: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)})
 	check("explain", found, ExplainAnswer{Unknown: []string{"x"}}, err)
-	blocks, err := c.Blocks(ctx)
+	entries, err := c.Decisions(ctx, DecisionsRequest{Rule: "sender", Client: "192.0.2.1"})
+	check("decisions", entries, []journal.Entry{{ID: "x", Rule: "sender", Facts: json.RawMessage("{}")}}, err)
+	failures, err := c.Failures(ctx, FailuresRequest{Of: "192.0.2.1", Limit: 5})
+	check("failures", failures, FailuresAnswer{Of: "192.0.2.1", Count: 3}, err)
+	blocks, err := c.Blocks(ctx, BlocksRequest{Login: "jan@domena.cz"})
 	check("blocks", blocks, []Block{{Prefix: "2001:db8::/64", Failures: 11}}, err)
 	unblocked, err := c.Unblock(ctx, UnblockRequest{Addresses: []string{"192.0.2.1"}})
 	check("unblock", unblocked, []Unblocked{{Address: "192.0.2.1", Lifted: []string{"192.0.2.1"}}}, err)
@@ -64,7 +70,8 @@ func TestClientAndHandler(t *testing.T) {
 	check("reset", reset, UsageAnswer{Login: "jan@domena.cz"}, err)
 
 	for i, want := range []string{
-		"status null", `explain {"ids":["x"],"senders":null,"since":"2026-11-22T00:00:00Z"}`, "blocks null",
+		"status null", `explain {"ids":["x"],"senders":null,"since":"2026-11-22T00:00:00Z"}`,
+		`decisions {"client":"192.0.2.1","rule":"sender",`, `failures {"of":"192.0.2.1","since":"0001-01-01T00:00:00Z","limit":5}`, `blocks {"login":"jan@domena.cz",`,
 		`unblock {"addresses":["192.0.2.1"]}`, "reload null", `test {"client_ip":"192.0.2.1","port":587,"login":"","tls":true,`,
 		`usage {"login":"jan@domena.cz"}`, `reset {"login":"jan@domena.cz"}`,
 	} {
@@ -115,7 +122,7 @@ func TestClientWithoutDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, cause := range map[string]string{missing: "no such file or directory", missing + "2": "connection refused"} {
-		_, err := NewClient("unix", path).Blocks(t.Context())
+		_, err := NewClient("unix", path).Blocks(t.Context(), BlocksRequest{})
 		want := fmt.Sprintf("the daemon cannot be reached: dial unix %s: connect: %s: start it with `portreeve serve`, or name its configuration with --config", path, cause)
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)

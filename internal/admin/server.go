@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+
+	"portreeve/journal"
 )
 
 // maxBody bounds a request: a pasted text and a message's header fit.
@@ -17,7 +19,9 @@ const maxBody = 4 << 20
 type Backend interface {
 	Status(ctx context.Context) (Status, error)
 	Explain(ctx context.Context, r ExplainRequest) (ExplainAnswer, error)
-	Blocks(ctx context.Context) ([]Block, error)
+	Decisions(ctx context.Context, r DecisionsRequest) ([]journal.Entry, error)
+	Failures(ctx context.Context, r FailuresRequest) (FailuresAnswer, error)
+	Blocks(ctx context.Context, r BlocksRequest) ([]Block, error)
 	Unblock(ctx context.Context, r UnblockRequest) ([]Unblocked, error)
 	Reload(ctx context.Context) (Reloaded, error)
 	Test(ctx context.Context, r TestRequest) (Tested, error)
@@ -39,7 +43,9 @@ func Handler(b Backend, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	handle(mux, log, "/v1/status", func(ctx context.Context, _ struct{}) (Status, error) { return b.Status(ctx) })
 	handle(mux, log, "/v1/explain", b.Explain)
-	handle(mux, log, "/v1/blocks", func(ctx context.Context, _ struct{}) ([]Block, error) { return b.Blocks(ctx) })
+	handle(mux, log, "/v1/decisions", b.Decisions)
+	handle(mux, log, "/v1/failures", b.Failures)
+	handle(mux, log, "/v1/blocks", b.Blocks)
 	handle(mux, log, "/v1/unblock", b.Unblock)
 	handle(mux, log, "/v1/reload", func(ctx context.Context, _ struct{}) (Reloaded, error) { return b.Reload(ctx) })
 	handle(mux, log, "/v1/test", b.Test)

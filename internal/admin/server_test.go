@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"portreeve/journal"
 	"portreeve/ledger"
 )
 
@@ -40,8 +41,16 @@ func (d *daemon) Explain(_ context.Context, r ExplainRequest) (ExplainAnswer, er
 	return ExplainAnswer{Unknown: r.IDs}, d.hear("explain", r)
 }
 
-func (d *daemon) Blocks(context.Context) ([]Block, error) {
-	return []Block{{Prefix: "2001:db8::/64", Failures: 11}}, d.hear("blocks", nil)
+func (d *daemon) Decisions(_ context.Context, r DecisionsRequest) ([]journal.Entry, error) {
+	return []journal.Entry{{ID: "x", Rule: r.Rule, Facts: json.RawMessage("{}")}}, d.hear("decisions", r)
+}
+
+func (d *daemon) Failures(_ context.Context, r FailuresRequest) (FailuresAnswer, error) {
+	return FailuresAnswer{Of: r.Of, Count: 3}, d.hear("failures", r)
+}
+
+func (d *daemon) Blocks(_ context.Context, r BlocksRequest) ([]Block, error) {
+	return []Block{{Prefix: "2001:db8::/64", Failures: 11}}, d.hear("blocks", r)
 }
 
 func (d *daemon) Unblock(_ context.Context, r UnblockRequest) ([]Unblocked, error) {
@@ -184,15 +193,17 @@ func TestAnswerThatNobodyTakes(t *testing.T) {
 // Scripts read these keys (SPEC.md section 5).
 func TestJSONKeys(t *testing.T) {
 	for want, v := range map[string]any{
-		`"id" "time" "action" "rule" "reason" "observed" "reply" "client" "port" "login" "sender" "recipients" "facts" "steps"`: Tested{},
-		`"prefix" "id" "since" "until" "failures" "logins" "attempts"`:                                                          Block{},
-		`"address" "lifted"`:         Unblocked{},
-		`"problems" "needs_restart"`: Reloaded{},
-		`"kind" "path" "up"`:         StoreStatus{},
-		`"found" "unknown"`:          ExplainAnswer{},
-		`"login" "count"`:            LoginCount{},
-		`"stage" "action" "facts"`:   TestStep{},
-		`"ids" "senders" "since"`:    ExplainRequest{Since: time.Now()},
+		`"id" "time" "action" "rule" "reason" "observed" "reply" "client" "port" "login" "sender" "recipients" "facts" "offline" "steps"`: Tested{},
+		`"prefix" "id" "since" "until" "failures" "logins" "attempts"`:                                                                    Block{},
+		`"address" "lifted"`:          Unblocked{},
+		`"problems" "needs_restart"`:  Reloaded{},
+		`"kind" "path" "up"`:          StoreStatus{},
+		`"found" "unknown" "missing"`: ExplainAnswer{},
+		`"of" "client" "failures" "count" "limit" "until" "id" "shared"`: FailuresAnswer{},
+		`"login" "id" "since" "until" "failures"`:                        Guess{},
+		`"login" "count"`:                                        LoginCount{},
+		`"stage" "action" "facts" "rules"`:                       TestStep{},
+		`"ids" "senders" "since"`:                                ExplainRequest{Since: time.Now()},
 		`"client_ip" "port" "login" "tls" "sender" "recipients"`: TestRequest{},
 	} {
 		body, err := json.Marshal(v)

@@ -7,10 +7,10 @@ import (
 
 // Add enters one stage's decision. The outcome is the refusal if there is one,
 // else the first that was only observed.
-func (t *Tested) Add(r rules.Request, d rules.Decision, facts gate.Facts) {
+func (t *Tested) Add(r rules.Request, d rules.Decision, facts gate.Facts, tried []gate.Tried) {
 	step := TestStep{
 		Stage: r.Stage.String(), Recipient: r.Recipient, Action: d.Action.String(),
-		Rule: string(d.Rule), Reason: string(d.Reason), As: d.As, Facts: facts,
+		Rule: string(d.Rule), Reason: string(d.Reason), As: d.As, Facts: facts, Rules: tried,
 	}
 	for _, o := range d.Observed {
 		step.Observed = append(step.Observed, string(o.Rule))
@@ -23,5 +23,6 @@ func (t *Tested) Add(r rules.Request, d rules.Decision, facts gate.Facts) {
 		t.Rule, t.Reason, t.Observed = string(d.Observed[0].Rule), string(d.Observed[0].Reason), true
 		t.Reply, t.Facts = d.Reply.String(), facts
 	}
+	t.Delay += d.Slowed.Delay.Seconds()
 	t.Steps = append(t.Steps, step)
 }

@@ -44,7 +44,7 @@ func TestTestedAdd(t *testing.T) {
 	} {
 		tested := Tested{Action: rules.Pass.String()}
 		for i, d := range tt.decisions {
-			tested.Add(rules.Request{Stage: rules.StageRcpt, Recipient: "a@b.cz"}, d, gate.Facts{Limit: i + 1})
+			tested.Add(rules.Request{Stage: rules.StageRcpt, Recipient: "a@b.cz"}, d, gate.Facts{Limit: i + 1}, []gate.Tried{{Rule: "5 sender", Result: "passes"}})
 		}
 		if tested.Action != tt.action || tested.Rule != tt.rule || tested.Observed != tt.observed || tested.Facts.Limit != tt.limit {
 			t.Errorf("%s: %s %q observed=%v by stage %d", name, tested.Action, tested.Rule, tested.Observed, tested.Facts.Limit)
@@ -55,7 +55,7 @@ func TestTestedAdd(t *testing.T) {
 		for i, s := range tested.Steps {
 			d := tt.decisions[i]
 			if s.Stage != "rcpt" || s.Recipient != "a@b.cz" || s.Action != d.Action.String() || s.As != d.As ||
-				len(s.Observed) != len(d.Observed) || (s.Reply != "") != (d.Action == rules.Refuse) {
+				len(s.Observed) != len(d.Observed) || len(s.Rules) != 1 || (s.Reply != "") != (d.Action == rules.Refuse) {
 				t.Errorf("%s: step %d is %+v", name, i, s)
 			}
 		}

@@ -3,17 +3,13 @@ package daemon
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"portreeve/internal/admin"
-	"portreeve/internal/explain"
 	"portreeve/internal/gate"
-	"portreeve/internal/store"
-	"portreeve/journal"
 	"portreeve/ledger"
 )
 
@@ -51,76 +47,6 @@ func (b backend) Status(context.Context) (admin.Status, error) {
 		s.Store.Up, s.Store.Error = false, err.Error()
 	}
 	return s, nil
-}
-
-// maxSenders bounds the senders of one text: each is a look through the journal.
-const maxSenders = 5
-
-// maxCandidates bounds what a sender without an id may mean.
-const maxCandidates = 10
-
-// Explain implements admin.Backend.
-func (b backend) Explain(ctx context.Context, r admin.ExplainRequest) (admin.ExplainAnswer, error) {
-	b.gate.Flush() // the counts of the last second
-	if err := b.db.Write(ctx, func(store.Tx) error { return nil }); err != nil {
-		b.Log.Warn("counts may lag behind", "error", err)
-	}
-	a := admin.ExplainAnswer{Found: []explain.Explanation{}, Unknown: []string{}}
-	add := func(e journal.Entry) error {
-		if slices.ContainsFunc(a.Found, func(x explain.Explanation) bool { return x.ID == e.ID }) {
-			return nil // named twice, or by its id and by its sender
-		}
-		x, err := explain.Of(e, b.Now())
-		if err == nil {
-			a.Found = append(a.Found, x)
-		}
-		return err
-	}
-	for _, id := range r.IDs {
-		if _, err := journal.ParseID(id); err != nil {
-			a.Unknown = append(a.Unknown, id)
-			continue
-		}
-		e, err := b.journal.Get(ctx, id)
-		if errors.Is(err, journal.ErrUnknown) {
-			a.Unknown = append(a.Unknown, id)
-			continue
-		}
-		if err == nil {
-			err = add(e)
-		}
-		if err != nil {
-			return a, err
-		}
-	}
-	for i, sender := range r.Senders {
-		if i >= maxSenders {
-			a.Unknown = append(a.Unknown, "<"+sender+"> (one text with too many: ask again for this one)")
-			continue
-		}
-		entries, err := b.journal.FindShownSender(ctx, sender, r.Since, maxCandidates)
-		if err != nil {
-			return a, err
-		}
-		if len(entries) == 0 {
-			a.Unknown = append(a.Unknown, "<"+sender+">")
-		}
-		for _, e := range entries {
-			if err := add(e); err != nil {
-				return a, err
-			}
-		}
-	}
-	return a, nil
-}
-
-// Blocks implements admin.Backend.
-func (b backend) Blocks(context.Context) ([]admin.Block, error) {
-	list := []admin.Block{}
-	for _, block := range b.ledger.Blocks(b.Now(), b.window()) {
-		list = append(list, shownBlock(block))
-	}
-	return list, nil
 }
 
 func shownBlock(b ledger.Block) admin.Block {

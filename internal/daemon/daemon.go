@@ -130,7 +130,7 @@ func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
 func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.State) error {
 	ids := journal.NewIDs(d.host)
 	d.journal = journal.New(d.db)
-	counting, validity := gate.Counting(state.Policy), state.Policy.POP.Validity
+	counting, validity := gate.Counting(state.Policy), state.Policy.POP.Validity+gate.LapsedFor
 	memory, err := ledger.OpenEmbedded(ctx, d.db, ids, c.Store.MaxClients, d.Now(), counting, validity)
 	if err != nil {
 		return err
@@ -205,7 +205,7 @@ func newLog(w io.Writer, format config.LogFormat, level slog.Leveler) *slog.Logg
 // middle is no failure.
 func (d *Daemon) forget(ctx context.Context) {
 	c, p := d.config.Load(), d.gate.State().Policy
-	if err := d.ledger.Prune(ctx, d.Now(), gate.Counting(p), p.POP.Validity); err != nil && ctx.Err() == nil {
+	if err := d.ledger.Prune(ctx, d.Now(), gate.Counting(p), p.POP.Validity+gate.LapsedFor); err != nil && ctx.Err() == nil {
 		d.Log.Error("ledger not pruned", "error", err)
 	}
 	if err := d.journal.Prune(ctx, d.Now(), c.Journal.Keep, int64(c.Journal.MaxSize)); err != nil && ctx.Err() == nil {

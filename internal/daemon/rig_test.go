@@ -195,7 +195,7 @@ func (h *host) status() admin.Status {
 
 func (h *host) blocks() []admin.Block {
 	h.t.Helper()
-	return must[[]admin.Block](h.t)(h.admin.Blocks(h.t.Context()))
+	return must[[]admin.Block](h.t)(h.admin.Blocks(h.t.Context(), admin.BlocksRequest{}))
 }
 
 func (h *host) explain(r admin.ExplainRequest) admin.ExplainAnswer {

@@ -1,136 +1,129 @@
 // Package explain turns a journal entry into what a help desk needs: what was
-// refused, why, and what the customer or the administrator can do.
+// refused, by which rule and fact, what the customer can do, in the customer's
+// language, and what the administrator can do, ready to copy.
+//
+// The command and the help-desk page show the same Explanation. Every sentence
+// is made here; they add headings and escape what they show: causes, remedies
+// and lines contain what clients chose.
 package explain
 
 import (
-	"encoding/json"
-	"fmt"
-	"net/netip"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"portreeve/internal/gate"
 	"portreeve/journal"
-	"portreeve/rules"
 )
 
-// Explanation is one entry with its cause and remedies in words.
+// Explanation is one entry of the journal in words.
 type Explanation struct {
 	journal.Entry
-	LastFailedLogin string   `json:"last_failed_login,omitempty"`
-	Cause           string   `json:"cause"`
-	Customer        []string `json:"customer"`      // what the customer can do
-	Administrator   []string `json:"administrator"` // what the administrator can do
+	// Candidate is set when the entry was found by a sender's address, not by an
+	// id: it may be another customer's.
+	Candidate bool `json:"candidate"`
+	Lang      Lang `json:"lang"` // of When, CustomerCause and Customer; the rest is English
+
+	Title           string   `json:"title"`             // the cause in a few words
+	When            string   `json:"when"`              // Time as the customer reads it, with its zone
+	LastFailedLogin string   `json:"last_failed_login"` // as it may be shown; empty if none is known
+	Cause           string   `json:"cause"`             // for the administrator
+	Compared        Compared `json:"compared"`
+	CustomerCause   string   `json:"customer_cause"` // to be read to the customer
+	Customer        []string `json:"customer"`       // what the customer can do, best first
+
+	Administrator []string `json:"administrator"` // each of Remedies as one line
+	Remedies      []Remedy `json:"remedies"`      // what the administrator can do, best first
+
+	Block  *Block `json:"block,omitempty"` // of a refusal by rule throttled
+	Around Around `json:"around"`
 }
 
-// Of explains an entry. now tells whether a block is still in force.
-func Of(e journal.Entry, now time.Time) (Explanation, error) {
-	var known gate.Facts
-	if err := json.Unmarshal(e.Facts, &known); err != nil {
-		return Explanation{}, fmt.Errorf("reading the facts of %s: %w", e.ID, err)
-	}
-	x := Explanation{Entry: e}
-	if len(known.Failures) > 0 {
-		x.LastFailedLogin = known.Failures[0].Login
-	}
-	c := cause{e: e, f: known, now: now, account: firstOf(known.As, e.Login, x.LastFailedLogin)}
-	text, ok := texts[rules.Reason(e.Reason)]
-	if !ok {
-		text = words{cause: func(c cause) string { return "The rule " + c.e.Rule + " refused it (" + c.e.Reason + ")." }}
-	}
-	x.Cause = text.cause(c)
-	x.Customer = nonEmpty(text.customer, c)
-	x.Administrator = nonEmpty(text.administrator, c)
-	if e.Observed {
-		x.Administrator = append([]string{"Nothing: the rule only observes; Portreeve let the client go on."}, x.Administrator...)
-	}
-	return x, nil
+// Compared is the fact that decided, beside what would have been allowed.
+type Compared struct {
+	Fact    string   `json:"fact"`    // what it is: "sender domain", "failed logins"
+	Found   string   `json:"found"`   // seznam.cz
+	Allowed []string `json:"allowed"` // domena.cz, domena.eu
+	Text    string   `json:"text"`    // both in one sentence
 }
 
-// cause is what the texts speak of.
-type cause struct {
-	e       journal.Entry
-	f       gate.Facts
-	now     time.Time
-	account string // the login that matters most
+// Remedy is one thing that the administrator can do. With a Line, the line is
+// put into the File first, under the Table, in place of one with the same key;
+// then the Command is run.
+type Remedy struct {
+	Text    string `json:"text"`              // what it does, and when it is right
+	File    string `json:"file,omitempty"`    // /etc/portreeve/accounts.toml
+	Table   string `json:"table,omitempty"`   // [domains]
+	Line    string `json:"line,omitempty"`    // "domena.cz" = { aliases = ["domena.eu", "nova.cz"] }
+	Command string `json:"command,omitempty"` // for a POSIX shell; what clients chose in it is quoted
 }
 
-// words are the texts of one reason.
-type words struct {
-	cause         func(cause) string
-	customer      []func(cause) string
-	administrator []func(cause) string
+// Block is what led to a block, and how long it holds.
+type Block struct {
+	Prefix string         `json:"prefix"` // the address, or the network that counts as one
+	Count  int            `json:"count"`  // failed logins within the window when it began
+	Limit  int            `json:"limit"`
+	Since  time.Time      `json:"since"`
+	Until  time.Time      `json:"until"`  // when it ends, or has ended, by itself
+	Over   bool           `json:"over"`   // ended by itself, or lifted
+	Logins []BlockedLogin `json:"logins"` // most failures first
+	// CountOnce is the count with repeats of one wrong password removed. Spared
+	// is set when that is at or under the limit, so that same_password = "once"
+	// would have spared everybody behind the address.
+	CountOnce int  `json:"count_once"`
+	Spared    bool `json:"spared_by_same_password_once"`
+	// Text says in one line for each login when it failed.
+	Text []string `json:"text"`
 }
 
-func nonEmpty(list []func(cause) string, c cause) []string {
-	out := []string{}
-	for _, f := range list {
-		if s := f(c); s != "" {
-			out = append(out, s)
-		}
-	}
-	return out
+// BlockedLogin is one login's share in a block.
+type BlockedLogin struct {
+	Login    string      `json:"login"` // as it may be shown; empty for one with forbidden characters
+	Failures int         `json:"failures"`
+	Repeats  int         `json:"repeats"` // of them, the same wrong password again
+	Times    []time.Time `json:"times"`   // oldest first
 }
 
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
+// Around is what else happened from the client and from the login in the hour
+// before and the hour after, nearest first.
+type Around struct {
+	Since    time.Time          `json:"since"`
+	Until    time.Time          `json:"until"`
+	Refusals []Nearby           `json:"refusals"` // others, observed ones too
+	Failures []gate.FailureFact `json:"failures"` // failed logins that are remembered
+	Blocks   []InForce          `json:"blocks"`   // in force now
+	More     bool               `json:"more"`     // there are more than these
+	Text     []string           `json:"text"`     // all of it, one line each
 }
 
-// domainsOf lists what the account could have used instead.
-func (c cause) domainsOf() []string {
-	own := rules.DomainOf(c.account)
-	group := slices.Clone(c.f.Domains[own])
-	if !slices.Contains(group, own) && strings.Contains(c.account, "@") {
-		group = append([]string{own}, group...)
-	}
-	return group
+// Nearby is another refusal.
+type Nearby struct {
+	ID       string    `json:"id"`
+	Time     time.Time `json:"time"`
+	Count    int       `json:"count"`
+	Rule     string    `json:"rule"`
+	Reason   string    `json:"reason"`
+	Observed bool      `json:"observed"`
+	Client   string    `json:"client"`
+	Login    string    `json:"login"`
+	Sender   string    `json:"sender"`
+	Title    string    `json:"title"`
 }
 
-// senderDomain is the domain of the address that was refused, as written.
-func (c cause) senderDomain() string { return rules.DomainOf(c.lookedAt()) }
-
-func (c cause) lookedAt() string { return firstOf(c.f.LookedAt, c.e.Sender) }
-
-// over tells whether the block has ended by itself.
-func (c cause) over() bool { return c.f.BlockedUntil != nil && !c.now.Before(*c.f.BlockedUntil) }
-
-// tried lists the failed logins by name with their number, most first.
-func (c cause) tried() string {
-	counts := map[string]int{}
-	for _, f := range c.f.Failures {
-		counts[f.Login]++
-	}
-	names := make([]string, 0, len(counts))
-	for name := range counts {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		if counts[a] != counts[b] {
-			return counts[b] - counts[a]
-		}
-		return strings.Compare(a, b)
-	})
-	for i, name := range names {
-		shown := "a name with forbidden characters"
-		if name != "" {
-			shown = strconv.Quote(name)
-		}
-		names[i] = fmt.Sprintf("%s %d×", shown, counts[name])
-	}
-	return strings.Join(names, ", ")
+// InForce is a block that holds now.
+type InForce struct {
+	ID     string    `json:"id"`
+	Prefix string    `json:"prefix"`
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until"`
 }
 
-// plainClient is the client's address if it is one, for a command to copy.
-func (c cause) plainClient() string {
-	if _, err := netip.ParseAddr(c.e.Client); err != nil {
-		return ""
-	}
-	return c.e.Client
+// Missing is what can be said of an id or a sender that is not in the journal.
+type Missing struct {
+	What       string     `json:"what"`                  // the id, or the sender in angle brackets
+	Time       *time.Time `json:"time,omitempty"`        // when the id was made
+	HostNumber *uint16    `json:"host_number,omitempty"` // of the host that made it
+	Host       string     `json:"host,omitempty"`        // its name, where that is known
+	Here       bool       `json:"here"`                  // this host made it
+	Doubtful   bool       `json:"doubtful"`              // it may be a word that only looks like an id
+	Text       string     `json:"text"`                  // one sentence: what it means and where to ask
+	Command    string     `json:"command,omitempty"`     // to be run there
 }

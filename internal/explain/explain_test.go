@@ -21,10 +21,12 @@ import (
 )
 
 var (
-	update = flag.Bool("update", false, "write the golden file")
+	update = flag.Bool("update", false, "write the golden files")
 	noon   = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	until  = noon.Add(time.Hour)
 )
+
+const blockID = "0kHG086hcEUJCINrgXbGZl"
 
 // reasons reads the constants from the source of package rules, so that a new
 // reason cannot be forgotten here.
@@ -58,25 +60,13 @@ func reasons(t *testing.T) map[string]rules.Reason {
 	return found
 }
 
-// entry is a refusal of that reason with all that the gate could know.
+// entry is a refusal of that reason; change makes its facts those of a situation.
 func entry(t *testing.T, reason rules.Reason, change func(*journal.Entry, *gate.Facts)) journal.Entry {
 	t.Helper()
-	f := gate.Facts{
-		LookedAt: "jan@seznam.cz", As: "jan.novak@domena.cz", Limit: 10, Count: 11, BlockedSince: &noon, BlockedUntil: &until,
-		Prefix: "192.0.2.7", Domains: map[string][]string{"domena.cz": {"domena.cz", "domena.eu"}},
-		Failures: []gate.FailureFact{
-			{Time: noon, Client: "192.0.2.7", Login: "info@firma.cz", Service: "smtp", Counted: true},
-			{Time: noon, Client: "192.0.2.7", Login: "eva@domena.cz", Service: "smtp", Counted: true},
-			{Time: noon, Client: "192.0.2.7", Login: "eva@domena.cz", Service: "smtp", Counted: true},
-			{Time: noon, Client: "192.0.2.7", Login: "", Service: "smtp", Counted: true},
-		},
-	}
+	f := gate.Facts{LookedAt: "jan@seznam.cz", As: "jan.novak@domena.cz"}
 	e := journal.Entry{
-		ID: "0kHG086hcEUJCINrgXbGZl", Time: noon, Last: noon, Count: 1, Rule: "rule", Reason: string(reason),
+		ID: blockID, Time: noon, Last: noon, Count: 1, Rule: "rule", Reason: string(reason), Stage: "mail",
 		Client: "192.0.2.7", Port: 587, Login: "jan.novak@domena.cz", Sender: "jan@seznam.cz", Recipients: []string{"eva@example.com"},
-	}
-	if reason == rules.ReasonForwarded {
-		f.LookedAt = "from mail.example.com by mx1 with ESMTP"
 	}
 	if change != nil {
 		change(&e, &f)
@@ -88,27 +78,66 @@ func entry(t *testing.T, reason rules.Reason, change func(*journal.Entry, *gate.
 	return e
 }
 
-func explained(t *testing.T, e journal.Entry, now time.Time) explain.Explanation {
+func explainedOn(t *testing.T, e journal.Entry, h explain.Host) explain.Explanation {
 	t.Helper()
-	x, err := explain.Of(e, now)
+	x, err := explain.Of(t.Context(), e, h, explain.Neighbours{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return x
 }
 
-func TestEveryReasonHasWords(t *testing.T) {
+// everySentence is what a person gets to read.
+func everySentence(x explain.Explanation) []string {
+	return slices.Concat([]string{x.Cause, x.CustomerCause, x.Compared.Text, x.Title, x.When}, x.Customer, x.Administrator)
+}
+
+// badWords finds what no sentence may have.
+func badWords(s string) bool {
+	return s == "" || strings.TrimSpace(s) != s || strings.Contains(s, "%!") || strings.Contains(s, `""`) ||
+		strings.Contains(s, "<nil>") || strings.Contains(s, "  ") || strings.ContainsAny(s, "{}") && !strings.Contains(s, " write: ")
+}
+
+// Every reason is played by a situation, and says its cause and remedies in
+// every language.
+func TestEveryReasonIsExplained(t *testing.T) {
 	for name, reason := range reasons(t) {
-		x := explained(t, entry(t, reason, nil), noon)
-		if x.Cause == "" || strings.Contains(x.Cause, string(reason)) {
-			t.Errorf("%s has no cause in words: %q: add it to texts", name, x.Cause)
+		if !slices.ContainsFunc(situations, func(s situation) bool { return s.reason == reason }) {
+			t.Errorf("%s has no situation: add one, and its words to reasons", name)
 		}
-		if len(x.Customer) == 0 || len(x.Administrator) == 0 {
-			t.Errorf("%s has no remedies: customer %q, administrator %q", name, x.Customer, x.Administrator)
+	}
+	for _, s := range situations {
+		for _, lang := range explain.Langs {
+			x := s.played(t, lang.Lang)
+			if x.Lang != lang.Lang || len(x.Customer) == 0 || len(x.Administrator) == 0 || len(x.Administrator) != len(x.Remedies) {
+				t.Errorf("%s, %s: %+v", s.name, lang.Lang, x)
+			}
+			for _, sentence := range everySentence(x) {
+				if badWords(sentence) {
+					t.Errorf("%s, %s: bad words: %q", s.name, lang.Lang, sentence)
+				}
+			}
+			if s.reason != "from-the-future" && strings.Contains(x.Cause, string(s.reason)) {
+				t.Errorf("%s has no cause in words: %q", s.name, x.Cause)
+			}
 		}
-		for _, s := range slices.Concat([]string{x.Cause}, x.Customer, x.Administrator) {
-			if strings.Contains(s, "%!") || strings.Contains(s, `""`) || strings.TrimSpace(s) != s {
-				t.Errorf("%s: bad words: %q", name, s)
+	}
+}
+
+// Without policy, directory and blocks, as little as an old entry has, every
+// reason still says something.
+func TestNothingElseKnown(t *testing.T) {
+	for name, reason := range reasons(t) {
+		for _, lang := range explain.Langs {
+			e := entry(t, reason, func(e *journal.Entry, f *gate.Facts) {
+				*f = gate.Facts{}
+				e.Login, e.Sender, e.Recipients, e.Client, e.Port = "", "", nil, "unknown", 0
+			})
+			x := explainedOn(t, e, explain.Host{Now: noon, Lang: lang.Lang, Zone: time.UTC})
+			for _, sentence := range slices.Concat([]string{x.Cause, x.CustomerCause}, x.Customer, x.Administrator) {
+				if badWords(sentence) {
+					t.Errorf("%s, %s: bad words: %q", name, lang.Lang, sentence)
+				}
 			}
 		}
 	}
@@ -117,83 +146,147 @@ func TestEveryReasonHasWords(t *testing.T) {
 // render is an explanation as lines.
 func render(title string, x explain.Explanation) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "== %s\ncause: %s\n", title, x.Cause)
+	fmt.Fprintf(&b, "== %s\n%s\ncause: %s\ncompared: %s: %s; allowed %q\n  %s\n", title, x.Title, x.Cause,
+		x.Compared.Fact, x.Compared.Found, x.Compared.Allowed, x.Compared.Text)
+	fmt.Fprintf(&b, "said: %s\n", x.CustomerCause)
 	for _, s := range x.Customer {
 		fmt.Fprintf(&b, "customer: %s\n", s)
 	}
 	for _, s := range x.Administrator {
 		fmt.Fprintf(&b, "administrator: %s\n", s)
 	}
+	if x.Block != nil {
+		for _, s := range x.Block.Text {
+			fmt.Fprintf(&b, "block: %s\n", s)
+		}
+	}
 	return b.String() + "\n"
 }
 
-func TestGolden(t *testing.T) {
-	const golden = "testdata/explanations.txt"
-	var got strings.Builder
-	all := []string{}
-	for _, reason := range reasons(t) {
-		all = append(all, string(reason))
-	}
-	slices.Sort(all)
-	for _, reason := range all {
-		got.WriteString(render(reason, explained(t, entry(t, rules.Reason(reason), nil), noon)))
-	}
-	over := entry(t, rules.ReasonBlocked, nil)
-	got.WriteString(render("too-many-failures, over", explained(t, over, until)))
-	observed := entry(t, rules.ReasonSenderDomain, func(e *journal.Entry, _ *gate.Facts) { e.Observed = true })
-	got.WriteString(render("sender-domain-not-of-account, observed", explained(t, observed, noon)))
-	bare := entry(t, rules.ReasonNoAuth, func(e *journal.Entry, f *gate.Facts) { e.Login, *f = "", gate.Facts{} })
-	got.WriteString(render("no-auth, nothing known", explained(t, bare, noon)))
-	got.WriteString(render("a reason of another version", explained(t, entry(t, "from-the-future", nil), noon)))
+// golden holds text against a file that somebody has read.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.String() != string(want) {
-		t.Errorf("not as in %s: look at the difference, then run go test ./internal/explain -update\n%s", golden, got.String())
+	if got == string(want) {
+		return
 	}
+	lines, wanted := strings.Split(got, "\n"), strings.Split(string(want), "\n")
+	for i, line := range lines {
+		if i >= len(wanted) || line != wanted[i] {
+			t.Fatalf("not as in %s, line %d:\n%s\nlook at the difference after go test ./internal/explain -update", path, i+1, line)
+		}
+	}
+	t.Fatalf("%s has more: look at the difference after go test ./internal/explain -update", path)
+}
+
+func TestGolden(t *testing.T) {
+	var english, spoken strings.Builder
+	for _, s := range situations {
+		english.WriteString(render(s.name, s.played(t, explain.English)))
+		fmt.Fprintf(&spoken, "== %s\n", s.name)
+		for _, lang := range explain.Langs[1:] {
+			x := s.played(t, lang.Lang)
+			fmt.Fprintf(&spoken, "%s: %s %s\n", lang.Lang, x.CustomerCause, strings.Join(x.Customer, " | "))
+		}
+		spoken.WriteString("\n")
+	}
+	golden(t, "testdata/explanations.txt", english.String())
+	golden(t, "testdata/spoken.txt", spoken.String())
 }
 
 // The block ends at that moment, not after it.
 func TestBlockOverOrNot(t *testing.T) {
-	e := entry(t, rules.ReasonBlocked, nil)
+	e := entry(t, rules.ReasonBlocked, blockedBy(times(11, "jan.novak@domena.cz", 0)))
 	for now, over := range map[time.Time]bool{noon: false, until.Add(-1): false, until: true, until.Add(24 * time.Hour): true} {
-		x := explained(t, e, now)
+		x := explainedOn(t, e, thisHost(t, now))
 		all := strings.Join(slices.Concat(x.Customer, x.Administrator), "\n")
-		if strings.Contains(all, "portreeve unblock 192.0.2.7") == over || strings.Contains(all, "Nothing any more") != over {
+		if x.Block.Over != over || strings.Contains(all, "portreeve unblock 192.0.2.7") == over || strings.Contains(all, "has ended by itself") != over {
 			t.Errorf("at %s:\n%s", now, all)
 		}
 	}
 }
 
+// Failures that were under way when the block began move its end.
+func TestBlockEndsWhenTheLedgerSays(t *testing.T) {
+	h := thisHost(t, noon)
+	h.Blocks[0].Until = until.Add(10 * time.Minute)
+	x := explainedOn(t, entry(t, rules.ReasonBlocked, blockedBy(times(11, "a@domena.cz", 0))), h)
+	if !x.Block.Until.Equal(until.Add(10*time.Minute)) || !strings.Contains(x.Cause, "13:10:00") {
+		t.Errorf("%+v: %s", x.Block, x.Cause)
+	}
+}
+
 func TestUnblockIsForAddressesOnly(t *testing.T) {
-	e := entry(t, rules.ReasonBlocked, func(e *journal.Entry, _ *gate.Facts) { e.Client = "unknown" })
-	if x := explained(t, e, noon); strings.Contains(fmt.Sprint(x.Administrator), "unblock") {
+	e := entry(t, rules.ReasonBlocked, func(e *journal.Entry, f *gate.Facts) {
+		blockedBy(times(11, "a@domena.cz", 0))(e, f)
+		e.Client = "unknown"
+	})
+	if x := explainedOn(t, e, thisHost(t, noon)); strings.Contains(fmt.Sprint(x.Administrator), "unblock") {
 		t.Errorf("a command that fails: %q", x.Administrator)
 	}
 }
 
-func TestLastFailedLogin(t *testing.T) {
-	if x := explained(t, entry(t, rules.ReasonNoAuth, nil), noon); x.LastFailedLogin != "info@firma.cz" {
-		t.Errorf("got %q", x.LastFailedLogin)
+// What same_password = "once" would have counted, and when it would have spared.
+func TestRepeatsOfOnePassword(t *testing.T) {
+	same := func(n, group int, login string) []gate.FailureFact { return times(n, login, group) }
+	uncounted := failed("a@domena.cz", 1, 0)
+	uncounted.Counted = false
+	for name, tt := range map[string]struct {
+		failures []gate.FailureFact
+		limit    int
+		once     int
+		spared   bool
+	}{
+		"all the same":            {same(11, 1, "a@domena.cz"), 10, 1, true},
+		"none the same":           {same(11, 0, "a@domena.cz"), 10, 11, false},
+		"two programs":            {append(same(6, 1, "a@domena.cz"), same(6, 2, "b@domena.cz")...), 10, 2, true},
+		"one repeat only":         {append(same(2, 1, "a@domena.cz"), same(10, 0, "b@domena.cz")...), 10, 11, false},
+		"just at the limit":       {append(same(2, 1, "a@domena.cz"), same(9, 0, "b@domena.cz")...), 10, 10, true},
+		"two passwords of one":    {append(same(3, 1, "a@domena.cz"), same(8, 2, "a@domena.cz")...), 3, 2, true},
+		"what does not count":     {append(same(10, 0, "b@domena.cz"), failed("a@domena.cz", 1, 0), uncounted, uncounted), 10, 11, false},
+		"above it even when once": {append(same(9, 1, "a@domena.cz"), same(9, 0, "b@domena.cz")...), 5, 10, false},
+	} {
+		counts := 0
+		for _, f := range tt.failures {
+			if f.Counted {
+				counts++
+			}
+		}
+		x := explainedOn(t, entry(t, rules.ReasonBlocked, func(e *journal.Entry, f *gate.Facts) {
+			blockedBy(tt.failures)(e, f)
+			f.Limit, f.Count = tt.limit, counts
+		}), thisHost(t, noon))
+		if x.Block.CountOnce != tt.once || x.Block.Spared != tt.spared {
+			t.Errorf("%s: once %d, spared %t", name, x.Block.CountOnce, x.Block.Spared)
+		}
+		if said := strings.Contains(fmt.Sprint(x.Administrator), `same_password = "once"`); said != tt.spared {
+			t.Errorf("%s: %q", name, x.Administrator)
+		}
 	}
-	// Who was not logged in is spoken of by what he tried.
-	e := entry(t, rules.ReasonNoAuthUnknownLogin, func(e *journal.Entry, f *gate.Facts) { e.Login, f.As = "", "" })
-	if x := explained(t, e, noon); !strings.Contains(x.Cause, `"info@firma.cz"`) {
-		t.Errorf("got %q", x.Cause)
+	h := thisHost(t, noon)
+	h.Policy.Throttle.Once = true // since
+	x := explainedOn(t, entry(t, rules.ReasonBlocked, blockedBy(times(11, "a@domena.cz", 1))), h)
+	if strings.Contains(fmt.Sprint(x.Administrator), "same_password") {
+		t.Errorf("it is set already: %q", x.Administrator)
 	}
 }
 
-// A subdomain's sender, and an account whose alias group is not known.
-func TestDomainsWithoutLookUp(t *testing.T) {
-	e := entry(t, rules.ReasonSenderDomain, func(_ *journal.Entry, f *gate.Facts) { f.Domains, f.LookedAt = nil, "a@b.domena.cz" })
-	x := explained(t, e, noon)
-	if !strings.Contains(x.Cause, "may send as domena.cz; b.domena.cz is none of these") {
+func TestLastFailedLogin(t *testing.T) {
+	e := entry(t, rules.ReasonNoAuth, notLoggedIn(587, failed("info@firma.cz", 0, 0), failed("eva@domena.cz", 0, -1)))
+	if x := explainedOn(t, e, thisHost(t, noon)); x.LastFailedLogin != "info@firma.cz" {
+		t.Errorf("got %q", x.LastFailedLogin)
+	}
+	// Who was not logged in is spoken of by what he tried.
+	e = entry(t, rules.ReasonNoAuthUnknownLogin, notLoggedIn(587, failed("hana@firma.cz", 0, 0)))
+	if x := explainedOn(t, e, thisHost(t, noon)); !strings.Contains(x.Cause, `"hana@firma.cz"`) {
 		t.Errorf("got %q", x.Cause)
 	}
 }
@@ -201,16 +294,16 @@ func TestDomainsWithoutLookUp(t *testing.T) {
 func TestUnreadableFacts(t *testing.T) {
 	e := entry(t, rules.ReasonNoAuth, nil)
 	e.Facts = json.RawMessage("[]")
-	if _, err := explain.Of(e, noon); err == nil || !strings.Contains(err.Error(), e.ID) {
+	if _, err := explain.Of(t.Context(), e, explain.Host{Now: noon}, explain.Neighbours{}); err == nil || !strings.Contains(err.Error(), e.ID) {
 		t.Errorf("got %v", err)
 	}
 	e.Facts = json.RawMessage("null") // what the gate writes when it has none
-	explained(t, e, noon)
+	explainedOn(t, e, thisHost(t, noon))
 }
 
 // The JSON has what the command promises (SPEC.md section 5).
 func TestJSON(t *testing.T) {
-	body, err := json.Marshal(explained(t, entry(t, rules.ReasonSenderDomain, nil), noon))
+	body, err := json.Marshal(explainedOn(t, entry(t, rules.ReasonSenderDomain, nil), thisHost(t, noon)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,9 +314,15 @@ func TestJSON(t *testing.T) {
 	for _, key := range []string{
 		"id", "time", "rule", "observed", "reply", "client", "port", "login", "sender", "facts",
 		"last_failed_login", "cause", "customer", "administrator",
+		"candidate", "lang", "title", "when", "compared", "customer_cause", "remedies", "around",
 	} {
-		if _, ok := keys[key]; !ok {
+		if value, ok := keys[key]; !ok || string(value) == "null" {
 			t.Errorf("no %q in %s", key, body)
+		}
+	}
+	for _, empty := range []string{`"refusals":[]`, `"failures":[]`, `"blocks":[]`} {
+		if !strings.Contains(string(keys["around"]), empty) {
+			t.Errorf("empty lists must be lists in JSON: %s", keys["around"])
 		}
 	}
 }

@@ -28,6 +28,7 @@ type facts struct {
 	seen     bool // the client has logged in with it
 	failures asked[[]rules.Failure]
 	grants   asked[[]rules.Grant]
+	lapsed   []rules.Grant // for the help desk
 
 	accounts  []answer[*rules.Account]
 	domains   []answer[[]string]

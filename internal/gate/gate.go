@@ -226,22 +226,3 @@ func (g *Gate) loginSucceeded(ctx context.Context, s *State, e rules.Event) erro
 func recordContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
 }
-
-// Try decides without recording anything: what a client would be told now,
-// with the facts. The reply keeps {id} in the place of an id.
-func (g *Gate) Try(ctx context.Context, r *rules.Request) (rules.Decision, Facts) {
-	s := g.state.Load()
-	f := newFacts(ctx, g, s, r)
-	f.dry = true
-	d := s.Policy.Decide(r, f)
-	finding := d.Finding
-	if d.Action != rules.Refuse && len(d.Observed) > 0 {
-		finding = d.Observed[0]
-	}
-	if finding.Rule != "" {
-		d.Reply = s.Policy.Replies.Render(finding.Rule, "{id}", shownSender(r, finding), r.Client)
-	}
-	known := f.record(finding)
-	f.release()
-	return d, known
-}

@@ -428,11 +428,20 @@ func TestRefusesWithoutAJournal(t *testing.T) {
 
 func TestTryRecordsNothing(t *testing.T) {
 	f := open(t)
-	d, facts := f.Try(context.Background(), &rules.Request{
+	d, facts, tried := f.Try(context.Background(), &rules.Request{
 		Stage: rules.StageMail, Time: noon, Port: 587, Client: netip.MustParseAddr("192.0.2.7"), Sender: "jan@domena.cz",
 	})
 	if d.Reply.String() != "550 5.1.0 {id} authentication failed" || facts.Limit != 10 {
 		t.Errorf("%+v %+v", d, facts)
+	}
+	want := []string{"2 throttle: passes", "4 login: passes", "3 authentication needed: refuses", "5 sender: not reached"}
+	for i, one := range tried {
+		if got := one.Rule + ": " + one.Result; got != want[i] {
+			t.Errorf("rule %d: %s, want %s", i, got, want[i])
+		}
+	}
+	if tried[2].Reason != "no-auth" || len(tried[0].Facts) != 1 || !strings.HasPrefix(tried[0].Facts[0], "0 failed logins") || len(tried[3].Facts) != 0 {
+		t.Errorf("tried %+v", tried)
 	}
 	entries, err := f.journal.Find(context.Background(), journal.Query{})
 	if err != nil || len(entries) != 0 || f.log.Len() != 0 {

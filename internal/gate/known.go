@@ -21,6 +21,7 @@ type Facts struct {
 	Guessing        *GuessFact          `json:"guessing,omitempty"`
 	Failures        []FailureFact       `json:"failures,omitempty"` // newest first
 	Grants          []GrantFact         `json:"grants,omitempty"`
+	Lapsed          []GrantFact         `json:"lapsed_grants,omitempty"` // those that have ended since
 	Accounts        []AccountFact       `json:"accounts,omitempty"`
 	Domains         map[string][]string `json:"domains,omitempty"` // alias groups
 	Addresses       []string            `json:"addresses,omitempty"`
@@ -39,6 +40,7 @@ type FailureFact struct {
 	Login   string    `json:"login"`
 	Service string    `json:"service"`
 	Counted bool      `json:"counted"`
+	Same    int       `json:"same,omitempty"` // equal numbers of one list: the same wrong password of the same login
 }
 
 // GuessFact is the state of a login that is tried from many addresses (rule 11).
@@ -99,6 +101,9 @@ func (f *facts) record(finding rules.Finding) Facts {
 	for _, g := range f.grants.value {
 		k.Grants = append(k.Grants, GrantFact{Login: g.Login, Last: g.Last.UTC()})
 	}
+	for _, g := range f.lapsed {
+		k.Lapsed = append(k.Lapsed, GrantFact{Login: g.Login, Last: g.Last.UTC()})
+	}
 	for _, a := range f.accounts {
 		fact := AccountFact{Login: f.shown(a.key), Found: a.state == rules.Known}
 		if fact.Found {
@@ -150,8 +155,11 @@ func (k *Facts) guesses(t rules.Tally, p *rules.Policy) {
 // FailureFacts are failed logins as they may be shown.
 func FailureFacts(list []rules.Failure) []FailureFact {
 	var out []FailureFact
-	for _, x := range list {
-		out = append(out, FailureFact{Time: x.Time.UTC(), Client: addrText(x.Client), Login: x.Shown, Service: x.Protocol, Counted: x.Counted})
+	same := repeated(list)
+	for i, x := range list {
+		out = append(out, FailureFact{
+			Time: x.Time.UTC(), Client: addrText(x.Client), Login: x.Shown, Service: x.Protocol, Counted: x.Counted, Same: same[i],
+		})
 	}
 	return out
 }

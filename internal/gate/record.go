@@ -80,6 +80,7 @@ func (g *Gate) recordFinding(ctx context.Context, s *State, r *rules.Request, f 
 	defer close(mine.done)
 	if slices.Contains([]rules.Rule{rules.RuleAuthFailed, rules.RuleAuthRejected, rules.RuleAccessDisabled}, finding.Rule) {
 		f.Failures() // for the help desk: what was tried before
+		f.lapse()
 	}
 	g.write(ctx, g.entry(s, r, finding, mine.id, f.record(finding)))
 	return mine.id

@@ -6,49 +6,136 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"portreeve/journal"
 	"portreeve/rules"
+)
+
+const (
+	maxIDs     = 500 // that are found in a text
+	maxReplies = 200 // without an id
 )
 
 // Found is what a text refers to, in its order, each once.
 type Found struct {
 	IDs     []string
 	Senders []string // of replies that carry no id: <address> sender rejected
+	// Times stand near the senders: when the message was sent, or refused. A date
+	// that can be read in two ways is two of them.
+	Times []time.Time
+}
+
+// Find reads a text of any length. A time without a zone is of this process's.
+func Find(text string) Found { return FindIn(text, time.Local) }
+
+// FindIn is Find for times of another zone.
+func FindIn(text string, zone *time.Location) Found {
+	if ids, only := onlyIDs(text); only {
+		return Found{IDs: ids}
+	}
+	var f Found
+	for _, reading := range readings(text) {
+		f.ids(reading)
+		f.senders(reading, zone)
+	}
+	return f
+}
+
+// onlyIDs tells whether the text is nothing but ids: each is then meant, whatever
+// time it may name.
+func onlyIDs(text string) (ids []string, only bool) {
+	if len(text) > 1<<16 {
+		return nil, false
+	}
+	for _, word := range strings.Fields(text) {
+		if _, err := journal.ParseID(word); err != nil {
+			return nil, false
+		}
+		if !slices.Contains(ids, word) {
+			ids = append(ids, word)
+		}
+	}
+	return ids, len(ids) > 0
 }
 
 // words are runs of letters and digits; an id is one of 22. The limits keep an
 // id from being found inside a longer word.
 var words = regexp.MustCompile(`[0-9A-Za-z]+`)
 
-// rejected is the sender rule's default text (SPEC.md section 2). Mail programs
-// wrap lines anywhere and quote them, so white space and > may stand between
-// the words.
-var rejected = regexp.MustCompile(`<([^<>\r\n]*)>[\s>]+sender[\s>]+rejected`)
+// lineEnd is what stands between two halves of a word that a mail program has
+// wrapped: the end of the line, the next one's indentation, marks of quoting.
+var lineEnd = regexp.MustCompile(`^[ \t]*\n[ \t>|]*$`)
 
-// softBreak is a line break that is none (RFC 2045 section 6.7): the source of a
-// bounce has them in the middle of words.
-var softBreak = regexp.MustCompile(`=\r?\n`)
+// maxHalves is how many lines one id may be wrapped over.
+const maxHalves = 3
 
-// Find reads a text of any length.
-func Find(text string) Found {
-	var f Found
-	text = softBreak.ReplaceAllString(text, "")
-	for _, w := range words.FindAllString(text, -1) {
-		if _, err := journal.ParseID(w); err == nil && plausible(w) && !slices.Contains(f.IDs, w) {
-			f.IDs = append(f.IDs, w)
+func (f *Found) ids(text string) {
+	at := words.FindAllStringIndex(text, -1)
+	for i := range at {
+		if len(f.IDs) >= maxIDs {
+			return
+		}
+		word := text[at[i][0]:at[i][1]]
+		for j := i; ; {
+			if len(word) == journal.IDLength && likely(word) && !slices.Contains(f.IDs, word) {
+				f.IDs = append(f.IDs, word)
+			}
+			j++
+			if j == len(at) || j-i == maxHalves || len(word) >= journal.IDLength || !lineEnd.MatchString(text[at[j-1][1]:at[j][0]]) {
+				break
+			}
+			word += text[at[j][0]:at[j][1]]
 		}
 	}
-	for _, m := range rejected.FindAllStringSubmatch(text, -1) {
-		if len(m[1]) <= rules.MaxSenderBytes && !slices.Contains(f.Senders, m[1]) {
-			f.Senders = append(f.Senders, m[1])
-		}
-	}
-	return f
 }
 
-// plausible tells an id from a word of 22 letters: one without a digit would
-// have to come from a far future, for an id of our time begins with 0 or 1.
-func plausible(w string) bool {
-	return strings.ContainsAny(w, "0123456789")
+// An id names its time. A word that only looks like one hardly ever names one
+// between these years, unless it is a number.
+const firstYear, lastYear = 2020, 2115
+
+// likely tells an id from another word of 22 letters.
+func likely(word string) bool {
+	id, err := journal.ParseID(word)
+	if err != nil || strings.Trim(word, "0123456789") == "" {
+		return false
+	}
+	year := id.Time().UTC().Year()
+	return year >= firstYear && year <= lastYear
 }
+
+// rejected is the sender rule's default text (SPEC.md section 2), and what mail
+// programs make of it. They wrap lines anywhere and quote them, so white space
+// and > may stand between the words; they make links of addresses, or take the
+// angle brackets for a tag and leave them out.
+var rejected = regexp.MustCompile(`(?:` +
+	`<([^<>\n]*(?:\n[ \t]*[^<>\n]+)?)>` + // <jan@seznam.cz>, on two lines perhaps
+	`|<([^<>\n]*)[ \t]*<mailto:[^<>\n]*>>` + // <jan@seznam.cz<mailto:jan@seznam.cz>>
+	`|\[([^\[\]\n]*@[^\[\]\n]*)\]\(mailto:[^()\n]*\)` + // [jan@seznam.cz](mailto:jan@seznam.cz)
+	`|([^\s<>"'()\[\]&;]+@[^\s<>"'()\[\]&;]+)["')\]]*` + // jan@seznam.cz
+	`)[\s>|]+sender[\s>|]+rejected`)
+
+func (f *Found) senders(text string, zone *time.Location) {
+	for _, m := range rejected.FindAllStringSubmatchIndex(text, maxReplies) {
+		sender := ""
+		for group := 2; group < len(m); group += 2 {
+			if m[group] >= 0 {
+				sender = text[m[group]:m[group+1]]
+			}
+		}
+		if strings.Contains(sender, "=\n") {
+			continue // quoted-printable; another reading has it whole
+		}
+		sender = wrapped.ReplaceAllString(strings.TrimPrefix(sender, "mailto:"), "")
+		if len(sender) > rules.MaxSenderBytes {
+			continue
+		}
+		if !slices.Contains(f.Senders, sender) {
+			f.Senders = append(f.Senders, sender)
+		}
+		f.times(text, m[0], m[1], zone)
+	}
+}
+
+// wrapped is a line's end inside an address.
+var wrapped = regexp.MustCompile(`[\r\n]+[ \t]*`)

@@ -61,6 +61,7 @@ func Run(t *testing.T, open Open) {
 		"unblock":                    unblock,
 		"unblock survives":           unblockSurvives,
 		"unblock IPv6":               unblockIPv6,
+		"find failures":              findFailures,
 		"login counted":              loginCounted,
 		"login alone":                loginAlone,
 		"login that is no account's": loginNotCounted,

@@ -1,0 +1,142 @@
+package explain_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+
+	"portreeve/internal/config"
+	"portreeve/internal/explain"
+	"portreeve/internal/gate"
+	"portreeve/journal"
+)
+
+// checkRemedy holds what a remedy says to be done against the programs that
+// would do it.
+func checkRemedy(t *testing.T, name string, r explain.Remedy) {
+	t.Helper()
+	if r.Text == "" || strings.HasSuffix(r.Text, ":") {
+		t.Errorf("%s: a remedy in no words: %+v", name, r)
+	}
+	if (r.Line == "") != (r.File == "") || (r.Line == "") != (r.Table == "") {
+		t.Errorf("%s: a line without its place: %+v", name, r)
+	}
+	if strings.ContainsAny(r.Line+r.Command, "\n\r\x1b") {
+		t.Errorf("%s: more than one line: %+v", name, r)
+	}
+	if r.Line != "" {
+		var parsed map[string]map[string]any
+		if _, err := toml.Decode(r.Table+"\n"+r.Line, &parsed); err != nil {
+			t.Errorf("%s: %s: %v", name, r.Line, err)
+		}
+		if len(parsed) != 1 || len(parsed[strings.Trim(r.Table, "[]")]) != 1 {
+			t.Errorf("%s: not one key in one table: %s %s", name, r.Table, r.Line)
+		}
+	}
+}
+
+// checkSetting has the configuration read the line.
+func checkSetting(t *testing.T, name string, r explain.Remedy) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "portreeve.toml")
+	if err := os.WriteFile(path, []byte(r.Table+"\n"+r.Line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, problems := config.Load(path); len(problems) > 0 {
+		t.Errorf("%s: %s %s: %v", name, r.Table, r.Line, problems)
+	}
+}
+
+func TestRemediesCanBeCarriedOut(t *testing.T) {
+	lines := 0
+	for _, s := range situations {
+		for _, r := range s.played(t, explain.English).Remedies {
+			checkRemedy(t, s.name, r)
+			switch {
+			case r.File == accountsFile:
+				lines++
+			case r.File != "" && !strings.Contains(r.Line, "DOMAIN"):
+				checkSetting(t, s.name, r)
+			}
+		}
+	}
+	if lines < 10 {
+		t.Errorf("only %d lines for accounts.toml", lines)
+	}
+}
+
+// A configuration in another place is named in every command, quoted.
+func TestRemediesNameTheConfiguration(t *testing.T) {
+	h := thisHost(t, noon)
+	h.Config = "/srv/mail hosts/p.toml"
+	x := explainedOn(t, entry(t, "sender-domain-not-of-account", sentAs("jan@novak-stavby.cz")), h)
+	if got := x.Remedies[0].Command; got != "portreeve --config '/srv/mail hosts/p.toml' reload" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A directory that is no file has no lines.
+func TestRemediesOfADatabase(t *testing.T) {
+	h := thisHost(t, noon)
+	h.Accounts = ""
+	for _, s := range situations {
+		if s.host == nil {
+			for _, r := range explainedOn(t, entry(t, s.reason, s.entry), h).Remedies {
+				if strings.Contains(r.File+r.Line, "accounts") || strings.HasPrefix(r.Line, `"`) {
+					t.Errorf("%s: a line for a database: %+v", s.name, r)
+				}
+			}
+		}
+	}
+	r := explainedOn(t, entry(t, "sender-domain-not-of-account", sentAs("jan@novak-stavby.cz")), h).Remedies[0]
+	if !strings.Contains(r.Text, "where the directory has its data") || r.Command != "portreeve reload" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// clientText are names that clients have tried on other programs.
+var clientText = []string{
+	"$(touch owned)@x.cz", "`touch owned`@x.cz", "a;touch owned@x.cz", "a'b@x.cz", `"a@x.cz`, `x"] } # @x.cz`, "-rf@x.cz", "a\nb@x.cz",
+	"a\x1b[2J@x.cz", "{login}@x.cz", "%s%d@x.cz", "a\u202e@x.cz", strings.Repeat("ž", 300) + "@x.cz", "<script>@x.cz", "a@b@c", "@", "",
+}
+
+// Whatever a client chose: no command and no line does anything else, and no
+// sentence has what a terminal obeys.
+func TestHostileText(t *testing.T) {
+	dir := t.TempDir()
+	var script strings.Builder
+	script.WriteString("cd " + dir + "\nfor c in portreeve doveadm journalctl; do eval \"$c() { :; }\"; done\n")
+	h := thisHost(t, noon)
+	for name, reason := range reasons(t) {
+		for _, text := range clientText {
+			e := entry(t, reason, func(e *journal.Entry, f *gate.Facts) {
+				e.Login, e.Sender, e.Recipients, e.Helo, e.Client = text, text, []string{text}, text, text
+				*f = gate.Facts{LookedAt: text, As: text, Failures: times(2, text, 1), Senders: []string{text}}
+			})
+			for _, lang := range explain.Langs {
+				h.Lang = lang.Lang
+				x := explainedOn(t, e, h)
+				for _, r := range x.Remedies {
+					checkRemedy(t, fmt.Sprintf("%s, %q", name, text), r)
+					fmt.Fprintln(&script, r.Command)
+				}
+				for _, s := range slices.Concat(x.Customer, []string{x.CustomerCause, x.Cause}) {
+					if strings.ContainsAny(s, "\x1b\n\u202e") || len(s) > 4000 {
+						t.Errorf("%s, %q: %q", name, text, s)
+					}
+				}
+			}
+		}
+	}
+	out, err := exec.Command("/bin/sh", "-c", script.String()).CombinedOutput()
+	left, readErr := os.ReadDir(dir)
+	if err != nil || readErr != nil || len(out) > 0 || len(left) > 0 {
+		t.Errorf("the commands did something of their own: %v, %s, %v, %v", err, out, left, readErr)
+	}
+}
