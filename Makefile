@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 # The race detector needs a C compiler; the program itself never does.
 RACE := $(if $(shell command -v gcc),-race,)
 
-.PHONY: help build test lint vet unit real demo demo-stop fuzz clean
+.PHONY: help build test lint vet unit real browser picture demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,7 +15,7 @@ help: ## this list
 build: ## bin/portreeve, one static program
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/portreeve ./cmd/portreeve
 
-test: lint vet unit real ## everything: lint, vet, the tests in-process and on real Postfix and Dovecot
+test: lint vet unit real browser ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, and in chromium
 
 lint: ## gofumpt and staticcheck
 	@unformatted=$$(go tool gofumpt -l .) || exit 1; \
@@ -31,6 +31,12 @@ unit: ## the tests in-process, with the race detector where gcc is
 
 real: ## the stories on real Postfix and Dovecot (Docker, or root on Debian)
 	integration/run.sh
+
+browser: ## the help-desk page in Debian's chromium (Docker, chromium here, or root on Debian)
+	integration/browser/run.sh
+
+picture: ## renews docs/help-desk-page.png
+	SHOTS=docs TESTFLAGS='-run TestPicture$$' integration/browser/run.sh
 
 demo: ## a mail host to try by hand, and the documented refusals as a transcript
 	demo/start.sh

@@ -223,6 +223,9 @@ func (q Query) where() (string, []any) {
 			where, args = where+" and "+c.column+" = ? collate nocase", append(args, c.value)
 		}
 	}
+	if q.Client.IsValid() && q.Client.IsSingleIP() { // to read an entry costs more than to compare
+		where, args = where+" and client = ?", append(args, q.Client.Addr().String())
+	}
 	if q.Observed != nil {
 		where, args = where+" and observed = ?", append(args, *q.Observed)
 	}

@@ -20,6 +20,7 @@ import (
 	"portreeve/internal/metrics"
 	"portreeve/internal/store"
 	"portreeve/internal/tomlfile"
+	"portreeve/internal/web"
 	"portreeve/journal"
 	"portreeve/ledger"
 )
@@ -48,6 +49,7 @@ type Daemon struct {
 	journal *journal.Journal
 	gate    *gate.Gate
 	metrics *metrics.Set
+	hour    *web.Hour
 	sockets []socket      // that are open, since the start
 	level   slog.LevelVar // of the log, unless Options.Log is set
 
@@ -109,7 +111,7 @@ func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking for the host's name: %w: set one with hostnamectl", err)
 	}
-	d := &Daemon{Options: o, host: host, since: o.Now()}
+	d := &Daemon{Options: o, host: host, since: o.Now(), hour: web.NewHour(o.Now())}
 	d.level.Set(c.Log.Level)
 	if d.Log == nil {
 		d.Log = newLog(os.Stderr, c.Log.Format, &d.level)
@@ -142,7 +144,7 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 	})
 	d.db.Measure = d.metrics.Stored
 	d.gate, err = gate.New(gate.Options{
-		Ledger: d.ledger, Journal: d.journal, IDs: ids, Host: d.host, Log: d.Log, Meter: d.metrics,
+		Ledger: d.ledger, Journal: d.journal, IDs: ids, Host: d.host, Log: d.Log, Meter: hourMeter{d.metrics, d.hour, d.Now},
 	})
 	if err != nil {
 		return err

@@ -147,7 +147,7 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 		return web.Serve(ctx, guard.Listener(ctx, s.ln), admin.Handler(backend{d}, d.Log))
 	default:
 		guard.Name = rules.Protocol(s.name)
-		return web.Serve(ctx, guard.Listener(ctx, s.ln), web.Handler(d.metrics.Handler(), d.ledger.Healthy))
+		return web.Serve(ctx, guard.Listener(ctx, s.ln), web.Handler(d.metrics.Handler(), d.ledger.Healthy, d.desk()))
 	}
 }
 

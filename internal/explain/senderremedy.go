@@ -125,11 +125,16 @@ func headerRemedies(v *view) []Remedy {
 	if p == nil {
 		return []Remedy{{Text: "To see such messages without refusing them: sender.header_from = \"observe\"; for a null envelope sender, sender.null_sender = \"allow\"."}}
 	}
-	if v.Sender == "" && p.Sender.Null == rules.NullHeader {
+	null, enforced := v.Sender == "" && p.Sender.Null == rules.NullHeader, p.Sender.HeaderFrom == rules.HeaderEnforce
+	if null {
 		list = append(list, v.h.setting("If messages with the null sender <> should pass whatever their From says: allow them.", "sender", "null_sender", `"allow"`))
 	}
-	if p.Sender.HeaderFrom == rules.HeaderEnforce {
+	if enforced {
 		list = append(list, v.h.setting("To see such messages without refusing them: only observe the header.", "sender", "header_from", `"observe"`))
+	}
+	if null && enforced { // either line alone leaves the other rule
+		list[0].Text = "If messages with the null sender <> should pass whatever their From says: that takes two lines. First allow them."
+		list[0].Command, list[1].Text = "", "Then only observe the header, whoever the envelope's sender is."
 	}
 	if len(list) == 0 && !v.Observed {
 		list = append(list, Remedy{Text: "Nothing any more: the header is only observed by now."})

@@ -1,4 +1,5 @@
-// Package web serves /metrics and /healthz.
+// Package web serves /metrics and /healthz, and the help-desk page: what a
+// person who is no postmaster needs while a customer is on the telephone.
 package web
 
 import (
@@ -12,8 +13,9 @@ import (
 )
 
 // Handler serves the metrics, and healthz: 200 while the store can be written,
-// 503 with the reason otherwise. Mail goes on in either case.
-func Handler(metrics http.Handler, healthy func() error) http.Handler {
+// 503 with the reason otherwise. Mail goes on in either case. Everything else is
+// the help desk's.
+func Handler(metrics http.Handler, healthy func() error, desk http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -25,6 +27,7 @@ func Handler(metrics http.Handler, healthy func() error) http.Handler {
 		}
 		io.WriteString(w, "ok\n")
 	})
+	mux.Handle("/", desk)
 	return mux
 }
 

@@ -21,7 +21,7 @@ func TestHandler(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, ln, Handler(metrics, func() error { return ill })) }()
+	go func() { ended <- Serve(ctx, ln, Handler(metrics, func() error { return ill }, newRig(t).desk)) }()
 	get := func(path string, status int, want string) {
 		t.Helper()
 		res, err := http.Get("http://" + ln.Addr().String() + path)
@@ -38,7 +38,7 @@ func TestHandler(t *testing.T) {
 	get("/healthz", http.StatusOK, "ok")
 	ill = errors.New("disk full")
 	get("/healthz", http.StatusServiceUnavailable, "disk full")
-	get("/", http.StatusNotFound, "")
+	get("/", http.StatusOK, "Token") // the page asks for it
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -1,0 +1,31 @@
+package daemon
+
+import (
+	"net/http"
+	"time"
+
+	"portreeve/internal/metrics"
+	"portreeve/internal/web"
+	"portreeve/rules"
+)
+
+// desk is the help-desk page. It asks what the verbs ask.
+func (d *Daemon) desk() http.Handler {
+	return web.NewDesk(web.DeskOptions{
+		Backend: backend{d}, Token: func() string { return string(d.config.Load().Web.Token) },
+		Hour: d.hour, Host: d.host, Now: d.Now, Log: d.Log,
+	})
+}
+
+// hourMeter counts each decision for the chart of the page, too.
+type hourMeter struct {
+	*metrics.Set
+	hour *web.Hour
+	now  func() time.Time
+}
+
+// Decided implements gate.Meter.
+func (m hourMeter) Decided(rule rules.Rule, action string, p rules.Protocol) {
+	m.Set.Decided(rule, action, p)
+	m.hour.Count(m.now(), rule, action)
+}

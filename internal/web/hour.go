@@ -1,0 +1,148 @@
+package web
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portreeve/rules"
+)
+
+// hourMinutes is how far back an Hour shows, the present minute included.
+const hourMinutes = 60
+
+// slots is more than hourMinutes, so that the minute that begins never takes the
+// place of one that is being shown.
+const slots = 64
+
+// kinds of outcomes that an Hour tells apart.
+const (
+	kindRefused = iota
+	kindObserved
+	kindDelayed
+	kinds
+)
+
+// counted lists the rules in the order in which a decision asks them, and at the
+// end the one that has no reply.
+var counted = append(append([]rules.Rule{}, rules.Rules...), rules.RuleLoginFailures)
+
+// Hour counts the decisions of the last sixty minutes, in memory of a fixed
+// size: neither a flood nor a large journal makes the chart expensive. A restart
+// begins it anew.
+type Hour struct {
+	since time.Time
+	turn  sync.Mutex // held while a slot changes its minute
+	slots [slots]slot
+}
+
+type slot struct {
+	minute atomic.Int64 // since 1970; 0: never used
+	passed atomic.Int64
+	byRule [][kinds]atomic.Int64
+}
+
+// NewHour begins to count.
+func NewHour(now time.Time) *Hour {
+	h := &Hour{since: now}
+	for i := range h.slots {
+		h.slots[i].byRule = make([][kinds]atomic.Int64, len(counted))
+	}
+	return h
+}
+
+// Count takes one outcome, as gate.Meter's Decided has it.
+func (h *Hour) Count(now time.Time, rule rules.Rule, action string) {
+	minute := now.Unix() / 60
+	s := &h.slots[uint64(minute)%slots]
+	if s.minute.Load() != minute {
+		h.begin(s, minute)
+	}
+	switch action {
+	case "refuse":
+		s.add(rule, kindRefused)
+	case "observe":
+		s.add(rule, kindObserved)
+	case "delay":
+		s.add(rule, kindDelayed)
+	default: // pass, permit
+		s.passed.Add(1)
+	}
+}
+
+func (h *Hour) begin(s *slot, minute int64) {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	if s.minute.Load() == minute {
+		return
+	}
+	s.passed.Store(0)
+	for i := range s.byRule {
+		for k := range kinds {
+			s.byRule[i][k].Store(0)
+		}
+	}
+	s.minute.Store(minute)
+}
+
+func (s *slot) add(rule rules.Rule, kind int) {
+	for i, r := range counted {
+		if r == rule {
+			s.byRule[i][kind].Add(1)
+		}
+	}
+}
+
+// minuteCount is one minute of the chart. What is observed or delayed is also
+// let through.
+type minuteCount struct {
+	Start                              time.Time
+	Passed, Refused, Observed, Delayed int64
+}
+
+// ruleCount is one rule's share of the hour.
+type ruleCount struct {
+	Rule                       rules.Rule
+	Refused, Observed, Delayed int64
+}
+
+// hourCounts is what an Hour has counted.
+type hourCounts struct {
+	Since   time.Time     // later than the first minute where counting began within the hour
+	Minutes []minuteCount // hourMinutes of them, the oldest first
+	Rules   []ruleCount   // those that have any
+	Total   minuteCount
+}
+
+// counts reads the hour that ends now.
+func (h *Hour) counts(now time.Time) hourCounts {
+	c := hourCounts{Since: h.since, Minutes: make([]minuteCount, hourMinutes)}
+	byRule := make([]ruleCount, len(counted))
+	last := now.Unix() / 60
+	for i := range c.Minutes {
+		minute := last - hourMinutes + 1 + int64(i)
+		m := &c.Minutes[i]
+		m.Start = time.Unix(minute*60, 0)
+		s := &h.slots[uint64(minute)%slots]
+		if s.minute.Load() != minute {
+			continue
+		}
+		m.Passed = s.passed.Load()
+		for r := range s.byRule {
+			refused, observed, delayed := s.byRule[r][kindRefused].Load(), s.byRule[r][kindObserved].Load(), s.byRule[r][kindDelayed].Load()
+			m.Refused, m.Observed, m.Delayed = m.Refused+refused, m.Observed+observed, m.Delayed+delayed
+			byRule[r].Refused += refused
+			byRule[r].Observed += observed
+			byRule[r].Delayed += delayed
+		}
+		c.Total.Passed, c.Total.Refused = c.Total.Passed+m.Passed, c.Total.Refused+m.Refused
+		c.Total.Observed, c.Total.Delayed = c.Total.Observed+m.Observed, c.Total.Delayed+m.Delayed
+	}
+	for i, r := range byRule {
+		if r != (ruleCount{}) {
+			r.Rule = counted[i]
+			c.Rules = append(c.Rules, r)
+		}
+	}
+	return c
+}
