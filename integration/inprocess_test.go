@@ -6,12 +6,10 @@ package integration
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"portreeve/integration/dialogue"
 	"portreeve/integration/mimic"
@@ -53,8 +51,8 @@ func TestStories(t *testing.T) {
 }
 
 // serve runs the daemon as cmd/portreeve does.
-func serve(ctx context.Context, config string, now func() time.Time, log *slog.Logger, ready func()) error {
-	return daemon.Run(ctx, daemon.Options{ConfigPath: config, Now: now, Log: log}, ready)
+func serve(ctx context.Context, s mimic.Setup, ready func()) error {
+	return daemon.Run(ctx, daemon.Options{ConfigPath: s.Config, Now: s.Now, Log: s.Log, Directory: s.Directory}, ready)
 }
 
 // build makes the program whose verbs the stories run.

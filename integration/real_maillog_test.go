@@ -26,6 +26,9 @@ func TestMailLogRotation(t *testing.T) {
 		for range n {
 			c.auth(`^535 `, account, "wrong")
 		}
+		// An smtpd from before a reload that is busy can keep the next client waiting
+		// for its greeting (seen with 3.10.13): let it end.
+		c.expect(`^221 `, "QUIT")
 	}
 	log := w.Instance.MailLog()
 	guess(4)

@@ -12,7 +12,7 @@ suites=("$@")
 # `go test` itself prints the result. For a single test:
 # TESTFLAGS="-run TestKill" integration/run.sh bookworm
 play() {
-	CGO_ENABLED=0 go test -count=1 -v -timeout 10m -tags real -exec "$PWD/integration/inside.sh $1" \
+	CGO_ENABLED=0 go test -count=1 -v -timeout 20m -tags real -exec "$PWD/integration/inside.sh $1" \
 		${TESTFLAGS:-} ./integration
 }
 
@@ -44,7 +44,7 @@ if docker info >/dev/null 2>&1; then
 		play "$suite"
 	done
 elif [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
-	for program in postfix dovecot swaks curl; do
+	for program in postfix dovecot swaks curl saslauthd saslpasswd2 journalctl; do
 		command -v $program >/dev/null || { install_natively && break; }
 	done
 	play natively

@@ -1,6 +1,7 @@
 package maillog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -64,19 +65,33 @@ func TestRun(t *testing.T) {
 	stop()
 }
 
-// journalctl puts a script in the place of journalctl: it writes its arguments
-// to a file, prints the entries and goes on like one that follows.
-func (r *rig) journalctl(then string, entries ...string) (arguments string) {
+// journalctl puts a script in the place of journalctl: it tells the journal's
+// end, if it has one; asked to follow, it writes its arguments to a file, prints
+// the entries and goes on like one that follows.
+func (r *rig) journalctl(end, then string, entries ...string) (arguments string) {
 	r.Helper()
 	dir := r.TempDir()
 	arguments = filepath.Join(dir, "arguments")
-	script := fmt.Sprintf("#!/bin/sh\necho \"$@\" > %s\ncat %s\n%s\n", arguments, filepath.Join(dir, "entries"), then)
+	if end != "" {
+		end = "echo '-- cursor: " + end + "'"
+	}
+	script := fmt.Sprintf("#!/bin/sh\ncase \"$*\" in *--show-cursor*) %s; exit;; esac\necho \"$@\" > %s\ncat %s\n%s\n",
+		cmp.Or(end, "exit 1"), arguments, filepath.Join(dir, "entries"), then)
 	if err := os.WriteFile(filepath.Join(dir, "journalctl"), []byte(script), 0o755); err != nil {
 		r.Fatal(err)
 	}
 	r.write(filepath.Join(dir, "entries"), strings.Join(entries, ""))
 	r.Setenv("PATH", dir+":/bin:/usr/bin")
 	return arguments
+}
+
+// asked compares what journalctl was asked to follow.
+func (r *rig) asked(arguments, want string) {
+	r.Helper()
+	got, err := os.ReadFile(arguments)
+	if err != nil || !strings.Contains(" "+string(got), " "+want+" ") {
+		r.Errorf("journalctl was asked %q (%v), want %s", got, err, want)
+	}
 }
 
 func journalEntry(cursor, login string) string {
@@ -88,7 +103,7 @@ func TestJournal(t *testing.T) {
 	// The second message is no UTF-8, the third is not of a mail program, the
 	// fourth cannot be read, the fifth is too long.
 	bytes := strings.Trim(strings.Join(strings.Fields(fmt.Sprint([]byte("warning: unknown[192.0.2.1]: SASL PLAIN authentication failed: x, sasl_username=\xff"))), ","), "[]")
-	args := r.journalctl("exec sleep 1000",
+	args := r.journalctl("", "exec sleep 1000",
 		strings.Replace(journalEntry("c0", "old"), "1795348800", "1795348799", 1),
 		journalEntry("c1", "a"),
 		`{"__CURSOR":"c2","__REALTIME_TIMESTAMP":"1795348800123456","SYSLOG_IDENTIFIER":"postfix/smtpd","MESSAGE":[`+bytes+"]}\n",
@@ -103,17 +118,35 @@ func TestJournal(t *testing.T) {
 	if r.meter.long != 2 {
 		t.Errorf("%d entries were counted as unreadable, want 2", r.meter.long)
 	}
-	first, err := os.ReadFile(args)
-	if err != nil || !strings.Contains(string(first), "--lines=1") {
-		t.Errorf("journalctl was first asked %q (%v)", first, err)
-	}
-	args = r.journalctl("exec sleep 1000", journalEntry("c7", "b"), journalEntry("c8", "d"))
+	r.asked(args, "--since=@1795348800")
+	args = r.journalctl("", "exec sleep 1000", journalEntry("c7", "b"), journalEntry("c8", "d"))
 	stop = r.running(Journal)
 	r.until("d") // c7 is known
 	stop()
-	second, err := os.ReadFile(args)
-	if err != nil || !strings.Contains(string(second), "--after-cursor=c7") || strings.Contains(string(second), "--lines=1") {
-		t.Errorf("journalctl was then asked %q (%v)", second, err)
+	r.asked(args, "--cursor=c7")
+}
+
+// The place is known before the first entry comes, and kept if none does.
+func TestJournalEnd(t *testing.T) {
+	r := newRig(t)
+	args := r.journalctl("s=1;i=2", "exec sleep 1000", journalEntry("c1", "a"))
+	stop := r.running(Journal)
+	r.until("a")
+	r.asked(args, "--cursor=s=1;i=2")
+	stop()
+
+	r = newRig(t)
+	r.journalctl("s=1;i=2", "exit 1")
+	if _, err := Open(t.Context(), r.options(Journal)); err != nil {
+		t.Fatal(err)
+	}
+	r.journalctl("s=1;i=9", "exit 1")
+	f, err := Open(t.Context(), r.options(Journal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cursor := f.sources[0].(*systemd).cursor; cursor != "s=1;i=2" {
+		t.Errorf("goes on after %q", cursor)
 	}
 }
 
@@ -129,7 +162,7 @@ func TestJournalMissing(t *testing.T) {
 // What journalctl complains of is said, with what to do.
 func TestJournalEnds(t *testing.T) {
 	r := newRig(t)
-	r.journalctl("echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1", journalEntry("c1", "a"))
+	r.journalctl("", "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1", journalEntry("c1", "a"))
 	teller, err := newTeller(r.options())
 	if err != nil {
 		t.Fatal(err)

@@ -34,8 +34,8 @@ const (
 type systemd struct {
 	*teller
 	program string
-	since   time.Time // older entries are none of ours
-	cursor  string    // of the last entry that was read
+	since   time.Time // older entries are none of ours, while there is no cursor
+	cursor  string    // of the last entry that was read, or was there before
 	saved   string
 	savedAt time.Time
 }
@@ -46,11 +46,28 @@ func (s *systemd) open(ctx context.Context) error {
 		return fmt.Errorf("following systemd's journal: %w: install systemd, or name the mail log's file in maillog.files", err)
 	}
 	saved, err := s.Positions.Position(ctx, Journal)
-	s.program, s.cursor, s.saved = program, string(saved), string(saved)
-	if saved == nil {
-		s.since = s.Now()
+	if err != nil {
+		return err
 	}
-	return err
+	s.program, s.cursor, s.saved = program, string(saved), string(saved)
+	if saved != nil {
+		return nil
+	}
+	s.since = s.Now()
+	s.cursor = s.end(ctx)
+	return s.save(ctx)
+}
+
+// end is the cursor of the journal's last entry, whoever wrote it: what follows
+// is ours. An empty journal has none. Neither has one that cannot be read; what
+// is wrong with it will be said when it is followed.
+func (s *systemd) end(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, s.program, "--quiet", "--lines=0", "--show-cursor").Output()
+	if err != nil { // so ends journalctl 252 where there is no entry, too
+		s.Log.Debug("the journal's end not found", "error", err)
+	}
+	_, cursor, _ := strings.Cut(strings.TrimSpace(string(out)), "-- cursor: ")
+	return cursor
 }
 
 // close implements source: journalctl does not run yet.
@@ -97,17 +114,18 @@ func (s *systemd) run(ctx context.Context) error {
 	return fmt.Errorf("journalctl: %w: %s: let Portreeve's user read the journal (adduser portreeve systemd-journal)", err, &complaint)
 }
 
-// arguments ask for what mail programs log, from where it was left. An entry of
-// a journal that was rotated away is replaced by the next one that is there.
+// arguments ask for what mail programs log, from the last entry that was read,
+// which comes again. (Asked for what is after it, journalctl 252 swallows an entry
+// where that one has been vacuumed; 257 does not.)
 func (s *systemd) arguments() []string {
 	args := []string{
-		"--follow", "--quiet", "--output=json", "--all",
+		"--follow", "--no-tail", "--quiet", "--output=json", "--all",
 		"--output-fields=MESSAGE,SYSLOG_IDENTIFIER",
 	}
 	if s.cursor == "" {
-		args = append(args, "--lines=1") // for its cursor
+		args = append(args, fmt.Sprintf("--since=@%d", s.since.Unix()))
 	} else {
-		args = append(args, "--no-tail", "--after-cursor="+s.cursor)
+		args = append(args, "--cursor="+s.cursor)
 	}
 	// mail, and local6: what Cyrus is built with where no distribution changed it.
 	return append(args, "SYSLOG_FACILITY=2", "SYSLOG_FACILITY=22")
@@ -157,6 +175,9 @@ func (s *systemd) entry(ctx context.Context, line []byte) {
 		s.Meter.ProtocolError(rules.ProtocolMaillog)
 		s.Log.Warn("entry of the journal not understood", "protocol", rules.ProtocolMaillog, "error", err)
 		return
+	}
+	if fields.Cursor == s.cursor {
+		return // see arguments
 	}
 	s.cursor = fields.Cursor
 	micros, err := strconv.ParseInt(fields.Time, 10, 64)

@@ -91,9 +91,11 @@ var notTheClient = []string{
 	"Invalid authentication mechanism",
 	"Invalid base64 data",
 	// Cyrus SASL's sasl_errstring(). "generic failure" is a saslauthd that does not
-	// run and a sasldb that cannot be opened; a wrong password and an unknown login
-	// are "authentication failure" with both (recorded).
+	// run and a sasldb that may not be read; a wrong password and an unknown login
+	// are "authentication failure" with both (recorded). "another step" is AUTH PLAIN
+	// with "=", an initial response of no bytes.
 	"generic failure",
+	"another step is needed in authentication",
 	"no memory available",
 	"overflowed buffer",
 	"no mechanism available",
@@ -106,6 +108,9 @@ var notTheClient = []string{
 	"mechanism too weak for this user",
 	"encryption needed to use mechanism",
 	"user exists, but no verifier for user",
+	"One time use of a plaintext password will enable requested mechanism for user",
+	"error when parsing configuration file",
+	"SASL library is not initialized",
 	"version mismatch with plug-in",
 }
 

@@ -54,6 +54,8 @@ func TestRecorded(t *testing.T) {
 		{"Postfix 3.7.11, no saslauthd", `2026-11-22T06:28:52.923909+00:00 mx postfix/smtpd[51]: warning: unknown[127.0.3.24]:56233: SASL PLAIN authentication failed: generic failure, sasl_username=alice`, ""},
 		{"Postfix 3.7.11, sasldb not to be read", `Nov 21 22:45:03 mx postfix/smtpd[15458]: warning: unknown[127.0.3.2]: SASL PLAIN authentication failed: generic failure, sasl_username=alice`, ""},
 		{"Postfix 3.7.11, Cyrus SASL 2.1.28", `2026-11-22T06:27:32.637996+00:00 mx postfix/smtpd[27]: warning: unknown[127.0.3.7]: SASL PLAIN authentication failed: bad protocol / cancel, sasl_username=(unavailable)`, ""},
+		{"Postfix 3.7.11, Cyrus SASL 2.1.28", `Nov 22 08:06:22 mx postfix/submission/smtpd[190]: warning: unknown[127.1.251.2]: SASL PLAIN authentication failed: another step is needed in authentication, sasl_username=(unavailable)`, ""},
+		{"Postfix 3.10.13, Cyrus SASL 2.1.28", `Nov 22 07:52:40 mx postfix/smtpd[297]: warning: unknown[127.1.9.7]: SASL DIGEST-MD5 authentication failed: authentication failure, sasl_username=jan.novak@domena.cz`, "auth failed smtp jan.novak@domena.cz 127.1.9.7"},
 		{"Postfix 3.7.11, Cyrus SASL 2.1.28", `2026-11-22T06:27:32.638272+00:00 mx postfix/smtpd[27]: warning: unknown[127.0.3.8]: SASL FOO authentication failed: no mechanism available, sasl_username=(unavailable)`, ""},
 		{"Postfix 3.7.11, Cyrus SASL 2.1.28", `2026-11-22T06:27:32.632699+00:00 mx postfix/smtpd[27]: warning: SASL authentication failure: Password verification failed`, ""},
 

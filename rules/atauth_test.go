@@ -47,6 +47,7 @@ func TestAuthFailed(t *testing.T) {
 		{name: "no hints, disabled at Dovecot", r: disabled, policy: func(p *Policy) { p.Hints = false }, want: RuleAuthFailed},
 		{name: "directory down", r: sasl(StageAuthFailed, stranger, "ghost@domena.cz"), world: func(w *world) { w.down = true }, want: RuleAuthFailed},
 		{name: "the one above the limit has its own answer", r: sasl(StageAuthFailed, stranger, "jan@domena.cz"), world: func(w *world) { w.count = 11 }, want: RuleAuthFailed},
+		{name: "under way when the block began", r: sasl(StageAuthFailed, stranger, "jan@domena.cz"), world: func(w *world) { w.count = 12 }, want: RuleThrottled, reason: ReasonBlocked},
 		{name: "shared addresses are told, too", r: sasl(StageAuthFailed, sharedIP, "jan@domena.cz"), want: RuleAuthFailed},
 	} {
 		g.run(t)
@@ -57,9 +58,9 @@ func TestAuthFailed(t *testing.T) {
 		t.Errorf("observed: %+v", d)
 	}
 	for r, want := range map[*Request][]string{
-		sasl(StageAuthFailed, stranger, "jan@domena.cz"): {"account jan@domena.cz"},
-		sasl(StageAuthFailed, stranger, "jan"):           nil,
-		disabled:                                         nil,
+		sasl(StageAuthFailed, stranger, "jan@domena.cz"): {"tally", "account jan@domena.cz"},
+		sasl(StageAuthFailed, stranger, "jan"):           {"tally"},
+		disabled:                                         {"tally"},
 		sasl(StageAuthBegin, stranger, ""):               {"tally"},
 	} {
 		w := newWorld()

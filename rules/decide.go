@@ -9,6 +9,7 @@ type step struct {
 
 var (
 	throttleAuthStep     = step{"2 throttle", throttleAuth}
+	throttleLateStep     = step{"2 throttle, late", throttleLate}
 	throttleHeloStep     = step{"2 throttle", throttleHelo}
 	throttleMailStep     = step{"2 throttle", throttleMail}
 	throttleRelayingStep = step{"2 throttle, relaying", throttleRelaying}
@@ -30,7 +31,7 @@ var (
 var order = [stageCount][]step{
 	StageAuth:       {throttleAuthStep, loginHintStep, slowGuessingStep},
 	StageAuthBegin:  {throttleAuthStep},
-	StageAuthFailed: {loginFailedStep},
+	StageAuthFailed: {throttleLateStep, loginFailedStep},
 	StageHelo:       {throttleHeloStep},
 	StageMail:       {throttleMailStep, loginStep, authNeededStep, senderStep},
 	StageRcpt:       {throttleRelayingStep, relayingStep, quotaStep},

@@ -69,6 +69,10 @@ func TestThrottle(t *testing.T) {
 		{name: "an unlisted port counts as submission", r: request(StageMail, stranger, 2525, jan, jan), world: blocked, want: RuleThrottled},
 		{name: "mixed port: own domain passes", r: rcpt(request(StageEnvelope, stranger, 25, "", "a@seznam.cz"), "x@domena.cz"), world: blocked},
 		{name: "mixed port: relaying is refused", r: rcpt(request(StageEnvelope, stranger, 25, "", "a@seznam.cz"), "x@seznam.cz"), world: blocked, want: RuleThrottled},
+		{
+			name: "mixed port, directory down, accept", r: rcpt(request(StageRelay, stranger, 25, jan, jan), "x@seznam.cz"), want: RuleDefer,
+			world: func(w *world) { blocked(w); w.down = true }, policy: func(p *Policy) { p.OnFailure = FailAccept },
+		},
 		{name: "mixed port: authenticated relaying is refused", r: rcpt(request(StageRelay, stranger, 25, jan, jan), "x@seznam.cz"), world: blocked, want: RuleThrottled},
 		{name: "mixed port: what Postfix takes passes", r: func() *Request {
 			r := rcpt(request(StageRcpt, stranger, 25, "", "a@seznam.cz"), "root@unlisted.test")
@@ -198,6 +202,11 @@ func TestPOPGrant(t *testing.T) {
 		{name: "shared grants nothing", r: request(StageMail, sharedIP, 587, "", jan), world: granted(jan), want: RuleAuthFailed},
 		{name: "relay permits on 587", r: relay(587, jan), world: granted(jan), permit: true},
 		{name: "relay permits on 25", r: relay(25, jan), world: granted(jan), permit: true},
+		{name: "directory down on 25", r: relay(25, jan), world: func(w *world) { granted(jan)(w); w.down = true }, want: RuleDefer},
+		{
+			name: "directory down on 25, accept", r: relay(25, jan), world: func(w *world) { granted(jan)(w); w.down = true },
+			policy: func(p *Policy) { p.OnFailure = FailAccept }, as: jan, permit: true,
+		},
 		{name: "relay on 25 with another sender", r: relay(25, "a@seznam.cz"), world: granted(jan), want: RuleAuthFailed},
 		{name: "relay on 587 with another sender is not permitted", r: relay(587, "a@seznam.cz"), world: granted(jan)},
 		{name: "relay of a disabled account on 25", r: relay(25, eva), world: granted(eva), want: RuleAccessDisabled, reason: ReasonLoginDisabled},

@@ -38,8 +38,8 @@ func (q *inquiry) byGrant() identity {
 	for _, g := range grants {
 		account, state := q.f.Account(g.Login)
 		switch {
-		case state == Failed && q.submission():
-			return identity{login: g.Login, whole: true, grant: true} // rule 4 defers
+		case state == Failed && (q.submission() || q.OnFailure == FailAccept):
+			return identity{login: g.Login, whole: true, grant: true} // rule 4 defers, or lets it pass
 		case state == Failed || !q.mayUse(g.Login, q.r.Sender).ok:
 		case state == Known && account.SMTP:
 			return identity{login: g.Login, whole: true, grant: true}

@@ -25,6 +25,17 @@ func throttleAuth(q *inquiry) (Finding, bool) {
 	return throttled(q)
 }
 
+// throttleLate answers a failure that was under way when the block began, and is
+// counted already. Its own words would tell a blocked client that the password was
+// wrong, when the right one is answered with the block. The one that began the
+// block has its own answer.
+func throttleLate(q *inquiry) (Finding, bool) {
+	if !q.Witnesses(q.r.Protocol, q.r.Service) || !q.blocked() || q.f.Tally().Count == q.Throttle.Limit+1 {
+		return pass()
+	}
+	return throttled(q)
+}
+
 func throttleHelo(q *inquiry) (Finding, bool) {
 	if !q.Throttle.AtHelo || !q.submission() || !q.blocked() {
 		return pass()
@@ -49,7 +60,8 @@ func throttleRelaying(q *inquiry) (Finding, bool) {
 	}
 	foreign, state := q.foreign(q.r.Recipient)
 	if state == Failed {
-		return q.unanswered(RuleThrottled, q.r.Login)
+		// directory.on_failure = "accept" speaks of logins and senders, not of who is blocked.
+		return Finding{Rule: RuleDefer, Reason: ReasonDirectory, Login: q.r.Login}, true
 	}
 	if !foreign {
 		return pass()

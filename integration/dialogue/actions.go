@@ -214,6 +214,16 @@ func (a Printed) play(p *player, s Step) {
 	p.fail(s, fmt.Sprintf("a line %s on %s", a.Pattern, stream), fmt.Sprintf("%q", text))
 }
 
+func (a Directory) play(p *player, s Step) {
+	p.t.Helper()
+	w, ok := p.world.(Breakable)
+	if !ok {
+		p.fail(s, "a host whose directory can fail", "this one's cannot; play the story on the stand-in")
+	}
+	p.log.add("", "*", s.Text)
+	w.Directory(a.Answers)
+}
+
 func (a Restart) play(p *player, s Step) {
 	p.t.Helper()
 	p.log.add("", "*", s.Text)

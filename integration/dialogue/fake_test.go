@@ -26,11 +26,19 @@ type fakeHost struct {
 	files   []string
 	started []string
 	verbs   []string
+	answers []bool // what the directory was made to do
+	rigid   bool   // it cannot be made to do anything
 	ids     int
 }
 
-func (h *fakeHost) Start(testing.TB, Settings) World { return h }
-func (h *fakeHost) Log() string                      { return "first line\nlast line of the log\n" }
+func (h *fakeHost) Start(testing.TB, Settings) World {
+	if h.rigid {
+		return struct{ World }{h} // no Breakable
+	}
+	return h
+}
+
+func (h *fakeHost) Log() string { return "first line\nlast line of the log\n" }
 
 func (h *fakeHost) Wait(_ context.Context, d time.Duration) error { h.waited += d; return nil }
 
@@ -38,6 +46,8 @@ func (h *fakeHost) Accounts(_ context.Context, content string) error {
 	h.files = append(h.files, content)
 	return nil
 }
+
+func (h *fakeHost) Directory(answers bool) { h.answers = append(h.answers, answers) }
 
 func (h *fakeHost) Restart(_ context.Context, kill bool) error {
 	h.started = append(h.started, fmt.Sprint(kill))
@@ -83,9 +93,9 @@ func (h *fakeHost) id() string {
 	return fmt.Sprintf("%022d", h.ids)
 }
 
-// answers is what the server says to a line; EHLO, DATA and TLS are handled
+// answer is what the server says to a line; EHLO, DATA and TLS are handled
 // where they need more than one line.
-func (h *fakeHost) answers(line string) string {
+func (h *fakeHost) answer(line string) string {
 	const same = "AAAAAAAAAAAAAAAAAAAAAA"
 	switch {
 	case strings.HasPrefix(line, "EHLO "):
@@ -152,7 +162,7 @@ func (h *fakeHost) serve(conn net.Conn, port int) {
 			r = bufio.NewReader(conn)
 			continue
 		}
-		fmt.Fprintf(conn, "%s\r\n", h.answers(line))
+		fmt.Fprintf(conn, "%s\r\n", h.answer(line))
 	}
 }
 

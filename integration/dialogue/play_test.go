@@ -1,6 +1,7 @@
 package dialogue
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,22 @@ func TestWorldSteps(t *testing.T) {
 	}
 	if s := strings.Join(h.verbs, ", "); s != "reload, reload" {
 		t.Errorf("verbs: %s", s)
+	}
+}
+
+// TestDirectory: only a story that says so may touch the directory, and only on
+// a host where that is possible.
+func TestDirectory(t *testing.T) {
+	const story = "only stand-in\ndirectory fails\ndirectory answers\n"
+	h := &fakeHost{}
+	if got := play(t, h, story); got != "" {
+		t.Fatal(got)
+	}
+	if !slices.Equal(h.answers, []bool{false, true}) {
+		t.Errorf("the directory was made to answer: %v", h.answers)
+	}
+	if got := play(t, &fakeHost{rigid: true}, story); !strings.Contains(got, "expected: a host whose directory can fail") {
+		t.Errorf("on a host that cannot: %q", got)
 	}
 }
 

@@ -71,6 +71,8 @@ type (
 	Wait struct{ For time.Duration }
 	// Accounts replaces accounts.toml.
 	Accounts struct{ Content string }
+	// Directory makes the directory of accounts fail, or answer again.
+	Directory struct{ Answers bool }
 	// Verb runs `portreeve Args...` and expects the exit status.
 	Verb struct {
 		Args []string // {name} stands for a captured id

@@ -39,8 +39,8 @@ func parseSet(s *Settings, rest string) error {
 }
 
 func parseOnly(s *Settings, rest string) error {
-	if rest != "real" {
-		return fmt.Errorf("only %q; the one restriction is `only real`", rest)
+	if rest != OnlyReal && rest != OnlyStandIn {
+		return fmt.Errorf("only %q; write `only real` or `only stand-in`", rest)
 	}
 	s.Only = rest
 	return nil
@@ -86,6 +86,7 @@ func init() {
 		"closed":    {conn: true, parse: plain(Closed{})},
 		"wait":      {parse: parseWait},
 		"accounts":  {block: true, parse: parseAccounts},
+		"directory": {parse: parseDirectory},
 		"portreeve": {parse: parseVerb},
 		"|":         {parse: parsePattern(func(t Pattern) Action { return Printed{Pattern: t} })},
 		"|!":        {parse: parsePattern(func(t Pattern) Action { return Printed{Pattern: t, Stderr: true} })},
@@ -207,6 +208,16 @@ func parseAccounts(_ *parser, a args) (Action, error) {
 		return nil, fmt.Errorf("the accounts are not TOML: %w", err)
 	}
 	return Accounts{b.String()}, nil
+}
+
+func parseDirectory(p *parser, a args) (Action, error) {
+	if a.rest != "fails" && a.rest != "answers" {
+		return nil, fmt.Errorf("%q; write `directory fails` or `directory answers`", a.rest)
+	}
+	if p.story.Settings.Only != OnlyStandIn {
+		return nil, errors.New("accounts.toml never fails on a real host; write `only stand-in` above the first step")
+	}
+	return Directory{Answers: a.rest == "answers"}, nil
 }
 
 var verbExit = regexp.MustCompile(`^portreeve(?:\[([0-9]{1,3})\])?$`)

@@ -35,15 +35,28 @@ type World interface {
 	Log() string
 }
 
+// Breakable is a World whose directory of accounts can be made to fail and to
+// answer again. The directory of accounts.toml, which the real worlds have, never
+// fails while the daemon runs.
+type Breakable interface {
+	Directory(answers bool)
+}
+
 // Output is what a verb left behind.
 type Output struct {
 	Stdout, Stderr string
 	Exit           int
 }
 
+// What Settings.Only may be.
+const (
+	OnlyReal    = "real"     // the story needs the real programs
+	OnlyStandIn = "stand-in" // the story needs a Breakable world
+)
+
 // Settings is what a story asks of its host.
 type Settings struct {
 	Portreeve map[string]any // dotted key -> TOML value, over the base portreeve.toml
 	Recipe    string         // "milter" (the default) or another recipe of contrib/postfix
-	Only      string         // "real": the story needs the real programs; empty: any host
+	Only      string         // OnlyReal, OnlyStandIn; empty: any host
 }

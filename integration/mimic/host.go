@@ -12,15 +12,25 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"portreeve/directory"
 	"portreeve/integration/dialogue"
 )
 
 // Daemon runs Portreeve until ctx ends, calls ready once its listeners are
 // open, and returns when it has drained.
-type Daemon func(ctx context.Context, config string, now func() time.Time, log *slog.Logger, ready func()) error
+type Daemon func(ctx context.Context, s Setup, ready func()) error
+
+// Setup is what a daemon is run with.
+type Setup struct {
+	Config    string // the path of its portreeve.toml
+	Now       func() time.Time
+	Log       *slog.Logger
+	Directory func(directory.Directory) directory.Directory // goes in front of every one
+}
 
 // Host plays stories on the stand-in, with a daemon in this process. It
 // implements dialogue.Host.
@@ -40,6 +50,7 @@ type World struct {
 	fronts Fronts
 	server *Server
 	log    *buffer
+	down   atomic.Bool // the directory of accounts fails
 
 	mu    sync.Mutex
 	ahead time.Duration // of the real clock
@@ -53,7 +64,7 @@ const startWithin = 30 * time.Second
 
 // Plays tells whether the stand-in can play a story of these settings.
 func (h *Host) Plays(s dialogue.Settings) bool {
-	return s.Only == "" && (s.Recipe == "milter" || s.Recipe == "policy")
+	return s.Only != dialogue.OnlyReal && (s.Recipe == "milter" || s.Recipe == "policy")
 }
 
 // Start implements dialogue.Host.
@@ -134,7 +145,8 @@ func (w *World) run() error {
 	ctx, stop := context.WithCancel(context.Background())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	go func() { ended <- w.host.Run(ctx, w.config, w.now, log, sync.OnceFunc(func() { close(ready) })) }()
+	setup := Setup{Config: w.config, Now: w.now, Log: log, Directory: w.breakable}
+	go func() { ended <- w.host.Run(ctx, setup, sync.OnceFunc(func() { close(ready) })) }()
 	select {
 	case <-ready:
 		w.stop, w.ended = stop, ended

@@ -3,7 +3,6 @@ package mimic
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,15 +14,14 @@ import (
 
 // fakeDaemon is ready at once and says how often it was started, and when.
 type fakeDaemon struct {
-	config  string
+	Setup
 	starts  int
-	now     func() time.Time
 	failing error // what it ends with
 }
 
-func (d *fakeDaemon) run(ctx context.Context, config string, now func() time.Time, log *slog.Logger, ready func()) error {
-	d.config, d.now, d.starts = config, now, d.starts+1
-	log.Info("started")
+func (d *fakeDaemon) run(ctx context.Context, s Setup, ready func()) error {
+	d.Setup, d.starts = s, d.starts+1
+	s.Log.Info("started")
 	ready()
 	<-ctx.Done()
 	return d.failing
@@ -36,16 +34,16 @@ func (d *fakeDaemon) host() *Host {
 func TestHost(t *testing.T) {
 	d := &fakeDaemon{}
 	w := d.host().Start(t, dialogue.Settings{Recipe: "policy", Portreeve: map[string]any{"mode": "observe"}})
-	config, err := os.ReadFile(d.config)
+	config, err := os.ReadFile(d.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`mode = "observe"`, `milter = ""`, `policy = "unix:` + filepath.Dir(d.config) + `/policy.sock"`} {
+	for _, want := range []string{`mode = "observe"`, `milter = ""`, `policy = "unix:` + filepath.Dir(d.Config) + `/policy.sock"`} {
 		if !strings.Contains(string(config), want) {
 			t.Errorf("no %s in\n%s", want, config)
 		}
 	}
-	before := d.now()
+	before := d.Now()
 	err = errors.Join(
 		w.Wait(t.Context(), time.Hour),
 		w.Restart(t.Context(), true),
@@ -54,13 +52,13 @@ func TestHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ahead := d.now().Sub(before); ahead < time.Hour || ahead > time.Hour+time.Minute {
+	if ahead := d.Now().Sub(before); ahead < time.Hour || ahead > time.Hour+time.Minute {
 		t.Errorf("the clock went on by %s, want an hour", ahead)
 	}
 	if d.starts != 2 || strings.Count(w.Log(), "msg=started") != 2 {
 		t.Errorf("started %d times, log %s", d.starts, w.Log())
 	}
-	accounts, err := os.ReadFile(filepath.Join(filepath.Dir(d.config), "accounts.toml"))
+	accounts, err := os.ReadFile(filepath.Join(filepath.Dir(d.Config), "accounts.toml"))
 	if err != nil || string(accounts) != "[accounts]\n" {
 		t.Errorf("accounts.toml holds %q, %v", accounts, err)
 	}
@@ -84,7 +82,7 @@ func TestHost(t *testing.T) {
 
 // TestHostFailures: whatever the daemon does wrong is said.
 func TestHostFailures(t *testing.T) {
-	h := &Host{Testdata: "../testdata", Run: func(context.Context, string, func() time.Time, *slog.Logger, func()) error {
+	h := &Host{Testdata: "../testdata", Run: func(context.Context, Setup, func()) error {
 		return errors.New("bad configuration")
 	}}
 	if _, err := h.world(dialogue.Settings{}); err == nil || !strings.Contains(err.Error(), "bad configuration") {
@@ -107,6 +105,7 @@ func TestHostFailures(t *testing.T) {
 func TestPlays(t *testing.T) {
 	for s, want := range map[dialogueSettings]bool{
 		{"milter", ""}: true, {"policy", ""}: true, {"sasl", ""}: false, {"milter", "real"}: false,
+		{"policy", "stand-in"}: true, {"sasl", "stand-in"}: false,
 	} {
 		if got := (&Host{}).Plays(dialogue.Settings{Recipe: s.recipe, Only: s.only}); got != want {
 			t.Errorf("%+v: %v", s, got)

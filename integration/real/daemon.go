@@ -82,7 +82,7 @@ func (i *Instance) listeners(dir string) map[string]any {
 		"listen.milter": in("milter.sock"),
 		"listen.auth":   "inet:" + i.PolicyAddr(),
 		"listen.admin":  "unix:" + filepath.Join(dir, "admin.sock"),
-		"listen.web":    "inet:" + net.JoinHostPort(i.dialable().String(), "9193"),
+		"listen.web":    "inet:" + i.WebAddr(),
 	}
 	switch i.Recipe {
 	case RecipePolicy:

@@ -33,7 +33,8 @@ func ids(owner, group string) (uid, gid int, err error) {
 	return uid, gid, errors.Join(err1, err2)
 }
 
-// log reads a log from an offset on; a log that is not there yet is empty.
+// log reads a log from an offset on, or the whole of one that is shorter, since it
+// was rotated; a log that is not there yet is empty.
 func log(path string, from int64) string {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -41,7 +42,10 @@ func log(path string, from int64) string {
 	} else if err != nil {
 		return err.Error() // it is read to be shown, in a test that has failed already
 	}
-	return string(data[min(from, int64(len(data))):])
+	if from > int64(len(data)) {
+		from = 0
+	}
+	return string(data[from:])
 }
 
 // size is where a log ends now.

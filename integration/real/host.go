@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -100,12 +102,11 @@ func (h *Host) World(t testing.TB, s dialogue.Settings) *World {
 
 // take finds an idle instance of a recipe, or starts one.
 func (h *Host) take(ctx context.Context, recipe string) (*Instance, error) {
-	switch recipe {
-	case "":
+	if recipe == "" {
 		recipe = RecipeMilter
-	case RecipeMilter, RecipePolicy, RecipeSASL:
-	default:
-		return nil, fmt.Errorf("no recipe %q; write milter, policy or sasl", recipe)
+	}
+	if !slices.Contains(recipes, recipe) {
+		return nil, fmt.Errorf("no recipe %q; write one of %s", recipe, strings.Join(recipes, ", "))
 	}
 	h.mu.Lock()
 	if free := h.idle[recipe]; len(free) > 0 {

@@ -16,7 +16,15 @@ const (
 	RecipeMilter = "milter" // contrib/postfix: milter and policy service
 	RecipePolicy = "policy" // contrib/postfix/policy-only
 	RecipeSASL   = "sasl"   // as milter, with smtpd_sasl_path at Portreeve's SASL relay
+
+	// As milter, on hosts whose SMTP passwords are Cyrus SASL's.
+	RecipeSASLDB    = "sasldb"    // in a sasldb
+	RecipeSASLAuthd = "saslauthd" // behind a saslauthd
+
+	RecipeSyslog = "syslog" // as milter, where Postfix logs to syslog, and that is journald
 )
+
+var recipes = []string{RecipeMilter, RecipePolicy, RecipeSASL, RecipeSASLDB, RecipeSASLAuthd, RecipeSyslog}
 
 // Options describe one mail host.
 type Options struct {
@@ -33,7 +41,9 @@ type Options struct {
 type Instance struct {
 	Options
 	master, dovecot *process
-	ready           bool // every port has answered
+	saslauthd       *process // nil, but with its recipe
+	journald        *process // nil, but with the recipe syslog where the machine runs none
+	ready           bool     // every port has answered
 }
 
 // Start starts Postfix and Dovecot; Ready tells when they answer. What it could
@@ -50,6 +60,8 @@ func Start(ctx context.Context, o Options) (*Instance, error) {
 		{"making a certificate", i.certificate},
 		{"writing Postfix's files", i.postfixFiles},
 		{"starting Dovecot", i.startDovecot},
+		{"starting Cyrus SASL", i.startCyrus},
+		{"finding journald", i.findJournald},
 		{"starting Postfix", i.startPostfix},
 	} {
 		if err := step.do(ctx); err != nil {
@@ -60,9 +72,9 @@ func Start(ctx context.Context, o Options) (*Instance, error) {
 	return i, nil
 }
 
-// Stop ends both programs, and waits until they have gone.
+// Stop ends the programs, and waits until they have gone.
 func (i *Instance) Stop() error {
-	return errors.Join(i.master.stop(), i.dovecot.stop())
+	return errors.Join(i.master.stop(), i.StopSASLAuthd(), i.dovecot.stop(), i.stopJournald())
 }
 
 // Port is the address of one of the host's ports.
@@ -80,6 +92,9 @@ func (i *Instance) dialable() netip.Addr {
 
 // PolicyAddr is Portreeve's listen.auth for this host: where its Dovecot asks.
 func (i *Instance) PolicyAddr() string { return net.JoinHostPort(i.dialable().String(), "9192") }
+
+// WebAddr is Portreeve's listen.web for this host.
+func (i *Instance) WebAddr() string { return net.JoinHostPort(i.dialable().String(), "9193") }
 
 // SocketDir is where Postfix looks for Portreeve's sockets.
 func (i *Instance) SocketDir() string { return filepath.Join(i.queue(), "portreeve") }

@@ -1,6 +1,7 @@
 package real
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,6 @@ func (i *Instance) overrides() []string {
 		"inet_protocols = all", // a story's client may be an IPv6 one (XCLIENT)
 		"multi_instance_name = postfix-" + strings.ReplaceAll(i.Addr.String(), ".", "-"),
 		"syslog_name = postfix", // as in every log that the follower will read
-		"maillog_file = " + i.MailLog(),
-		"maillog_file_prefixes = " + i.Dir,
 		// The host of the stories, which has no DNS.
 		"myhostname = " + hostname,
 		"mydestination = " + hostname,
@@ -50,11 +49,17 @@ func (i *Instance) overrides() []string {
 		// With the SASL relay away, smtpd cannot start; do not punish that for 60 s.
 		"service_throttle_time = 1s",
 	}
-	if i.Recipe == RecipeSASL {
+	switch i.Recipe {
+	case RecipeSASL:
 		// The line that contrib/postfix/main.cf has commented out.
 		set = append(set, "smtpd_sasl_path = portreeve/sasl.sock")
+	case RecipeSASLDB, RecipeSASLAuthd:
+		// What docs/install.md says of hosts with Cyrus SASL.
+		set = append(set, "smtpd_sasl_type = cyrus", "smtpd_sasl_path = smtpd", "cyrus_sasl_config_path = "+i.cyrusConfig())
+	case RecipeSyslog:
+		return set
 	}
-	return set
+	return append(set, "maillog_file = "+i.MailLog(), "maillog_file_prefixes = "+i.Dir)
 }
 
 // interfaces: Postfix wants addresses that an interface has been given, which
@@ -151,7 +156,15 @@ func (i *Instance) services() ([]byte, error) {
 			kept.WriteString(line)
 		}
 	}
-	return append([]byte(kept.String()), i.bind(fragment)...), nil
+	return append([]byte(kept.String()), i.bind(i.serviceNames(fragment))...), nil
+}
+
+// serviceNames does what the fragment says of hosts with Cyrus SASL.
+func (i *Instance) serviceNames(fragment []byte) []byte {
+	if _, cyrus := smtpdConf[i.Recipe]; !cyrus {
+		return fragment
+	}
+	return bytes.ReplaceAll(fragment, []byte("smtpd_sasl_service=submission"), []byte("smtpd_sasl_service=smtp"))
 }
 
 // postfix runs one of Postfix's commands on this instance.

@@ -52,15 +52,20 @@ type process struct {
 // standard error open in all its processes: with a pipe, Wait would not return
 // before the last of them has gone.
 func spawn(logfile string, name string, args ...string) (*process, error) {
+	return run(logfile, exec.Command(name, args...))
+}
+
+// run is spawn for a command that needs more than a name and arguments.
+func run(logfile string, cmd *exec.Cmd) (*process, error) {
 	out, err := os.OpenFile(logfile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("opening its log: %w", err)
 	}
 	defer out.Close() //nolint:errcheck // the child has its own
-	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
+	p := &process{cmd: cmd, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", name, err)
+		return nil, fmt.Errorf("starting %s: %w", cmd.Args[0], err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
