@@ -56,9 +56,9 @@ func open(t testing.TB, text string, logins rules.Logins) *directory.File {
 }
 
 func TestConformance(t *testing.T) {
-	directorytest.Run(t, func(t *testing.T, w directorytest.World) directory.Directory {
+	directorytest.Run(t, directorytest.Source{Open: func(t *testing.T, w directorytest.World) directory.Directory {
 		return open(t, accountsTOML(w), rules.Logins{})
-	})
+	}})
 }
 
 // TestSpecExample: the example of SPEC.md section 4 says what it means there.

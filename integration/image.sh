@@ -1,5 +1,6 @@
 #!/bin/bash
-# Builds the mail host's image: image.sh [bookworm|trixie]
+# Builds the mail host's image, portreeve-test:SUITE, and the one of the tests,
+# portreeve-test:SUITE-servers: image.sh [bookworm|trixie]
 #
 # Where Docker's registry cannot be reached and no base image is at hand, the
 # base is made from Debian's own packages, under the name that the Dockerfile
@@ -35,5 +36,6 @@ make_base() {
 if ! have_image "$base" && ! timeout 120 docker pull --quiet "$base"; then
 	make_base
 fi
-docker build --quiet --tag "portreeve-test:$suite" --build-arg "SUITE=$suite" . >/dev/null
-echo "image.sh: portreeve-test:$suite is ready"
+docker build --quiet --target host --tag "portreeve-test:$suite" --build-arg "SUITE=$suite" . >/dev/null
+docker build --quiet --target servers --tag "portreeve-test:$suite-servers" --build-arg "SUITE=$suite" . >/dev/null
+echo "image.sh: portreeve-test:$suite and portreeve-test:$suite-servers are ready"

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Plays the stories on the real Postfix and Dovecot: run.sh [bookworm|trixie]...
+# Plays the stories on the real Postfix and Dovecot, and runs the tests on real
+# database servers: run.sh [bookworm|trixie]...
 # With Docker, in a container of each Debian release (default: both). Without,
 # as root on Debian, beside whatever mail server the machine has. Nothing is
 # skipped: where neither is possible, this fails.
@@ -11,9 +12,20 @@ suites=("$@")
 
 # `go test` itself prints the result. For a single test:
 # TESTFLAGS="-run TestKill" integration/run.sh bookworm
+# For some of the packages: TESTPACKAGES=./directory integration/run.sh bookworm
+# The shared store's conformance suite joins them when it passes as a whole:
+# TESTPACKAGES=./ledger still fails one case of a clock that was set forward.
 play() {
-	CGO_ENABLED=0 go test -count=1 -v -timeout 20m -tags real -exec "$PWD/integration/inside.sh $1" \
-		${TESTFLAGS:-} ./integration
+	CGO_ENABLED=0 go test -count=1 -v -p 1 -timeout 20m -tags real -exec "$PWD/integration/inside.sh $1" \
+		${TESTFLAGS:-} ${TESTPACKAGES:-./integration ./directory}
+}
+
+have_programs() {
+	for program in postfix dovecot swaks curl saslauthd saslpasswd2 journalctl mariadbd slapd; do
+		command -v $program >/dev/null || return 1
+	done
+	command -v redis-server >/dev/null || command -v valkey-server >/dev/null || return 1
+	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null
 }
 
 # The packages, without starting the daemons that they bring, and without
@@ -29,10 +41,10 @@ install_natively() {
 	apt-get update -qq || failed=yes
 	# shellcheck disable=SC2046 # one word per package
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-remove --no-install-recommends \
-		$(cat integration/packages.txt) || failed=yes
+		$(cat integration/packages.txt integration/servers.txt "integration/servers.$1.txt") || failed=yes
 	[ -z "$made" ] || rm -f $guard
 	if [ -n "$failed" ]; then
-		echo "run.sh: Postfix and Dovecot could not be installed beside this machine's packages; install Docker" >&2
+		echo "run.sh: the programs could not be installed beside this machine's packages; install Docker" >&2
 		exit 1
 	fi
 }
@@ -44,9 +56,7 @@ if docker info >/dev/null 2>&1; then
 		play "$suite"
 	done
 elif [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
-	for program in postfix dovecot swaks curl saslauthd saslpasswd2 journalctl; do
-		command -v $program >/dev/null || { install_natively && break; }
-	done
+	have_programs || install_natively "$(. /etc/os-release && echo "$VERSION_CODENAME")"
 	play natively
 else
 	echo "run.sh: the real Postfix and Dovecot need Docker, or root on Debian; start Docker or run this as root" >&2

@@ -23,7 +23,8 @@ type counter struct {
 	failures []rules.Failure
 	block    string // id of the present block
 	since    time.Time
-	stale    bool // the store may still hold an earlier block of the prefix
+	stale    bool  // the file may still hold an earlier block of the prefix
+	asked    int64 // Unix nanoseconds at which a shared store has spoken of it
 }
 
 // knows tells whether the failure of that id is among those that are kept. Those

@@ -82,38 +82,64 @@ func eventOf(id journal.ID) uint64 {
 // endedGuess is the same for a login.
 const deleteEndedGuess = "delete from guessed where login = ? and since < ?"
 
+// noted is a failure that memory has, to be written.
+type noted struct {
+	added
+	id     journal.ID
+	prefix netip.Prefix
+	f      rules.Failure // with an ID
+}
+
+// note counts a failure in memory. It has an ID from then on, by which hosts that
+// share a store know it.
+func (e *Embedded) note(prefix netip.Prefix, f rules.Failure, c Counting) noted {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := noted{prefix: prefix}
+	if f.ID == 0 {
+		n.id = e.next(f.Time)
+		f.ID = eventOf(n.id)
+	}
+	n.f, n.added = f, e.addFailure(prefix, f, c)
+	if n.id == (journal.ID{}) && !n.known {
+		n.id = e.next(f.Time) // under the lock: Unblock overrules by the order of ids
+		putEvent(&n.id, f.ID)
+	}
+	return n
+}
+
 // AddFailure implements Ledger.
 func (e *Embedded) AddFailure(ctx context.Context, prefix netip.Prefix, f rules.Failure, c Counting) (Tallies, error) {
-	e.mu.Lock()
-	added := e.addFailure(prefix, f, c)
-	if added.known {
-		e.mu.Unlock()
-		return added.Tallies, nil
+	n := e.note(prefix, f, c)
+	if n.known {
+		return n.Tallies, nil
 	}
-	id := e.next(f.Time) // under the lock: Unblock overrules by the order of ids
-	e.mu.Unlock()
-	if f.ID != 0 {
-		putEvent(&id, f.ID)
-	}
-	err := e.db.Write(ctx, func(tx store.Tx) error {
-		if added.staleClient {
-			if _, err := tx.Exec(deleteEndedBlock, prefixText(prefix), f.Time.UnixNano()); err != nil {
-				return err
-			}
-		}
-		if added.staleLogin {
-			if _, err := tx.Exec(deleteEndedGuess, f.Login, f.Time.UnixNano()); err != nil {
-				return err
-			}
-		}
-		_, err := tx.Exec(insertFailure, id[:], prefixText(prefix), addrText(f.Client), f.Time.UnixNano(),
-			f.Shown, f.Protocol, f.Password, f.Counted)
-		return err
-	})
+	err := e.db.Write(ctx, n.write)
 	if err != nil {
 		err = fmt.Errorf("remembering a failed login: %w", err)
 	}
-	return added.Tallies, err
+	return n.Tallies, err
+}
+
+func (n noted) write(tx store.Tx) error {
+	f := n.f
+	if n.staleClient {
+		if _, err := tx.Exec(deleteEndedBlock, prefixText(n.prefix), f.Time.UnixNano()); err != nil {
+			return err
+		}
+	}
+	if n.staleLogin {
+		if _, err := tx.Exec(deleteEndedGuess, f.Login, f.Time.UnixNano()); err != nil {
+			return err
+		}
+	}
+	return putFailure(tx, n.id, n.prefix, f)
+}
+
+func putFailure(tx store.Tx, id journal.ID, prefix netip.Prefix, f rules.Failure) error {
+	_, err := tx.Exec(insertFailure, id[:], prefixText(prefix), addrText(f.Client), f.Time.UnixNano(),
+		f.Shown, f.Protocol, f.Password, f.Counted)
+	return err
 }
 
 // prefixText and addrText are what the file has; nothing for what is not known.
@@ -169,32 +195,46 @@ func (e *Embedded) Blocked(now time.Time, w Window) int { return e.countBlocked(
 const insertCleared = `insert into cleared(prefix, id) values(?, ?)
 	on conflict(prefix) do update set id = excluded.id`
 
-// Unblock implements Ledger.
-func (e *Embedded) Unblock(ctx context.Context, client netip.Addr, now time.Time, w Window) ([]Block, error) {
+// cleared is what an unblock has made memory forget, to be written.
+type cleared struct {
+	prefixes []netip.Prefix
+	lifted   []Block
+	id       journal.ID
+}
+
+func (e *Embedded) clear(client netip.Addr, now time.Time, w Window) (c cleared) {
 	e.mu.Lock()
-	cleared, lifted := e.unblock(client, now, w)
+	defer e.mu.Unlock()
+	c.prefixes, c.lifted = e.unblock(client, now, w)
 	// The failures' only key is their id, so they are not deleted here but
 	// overruled by an id that is later; Prune deletes both.
-	id := e.next(now)
-	e.mu.Unlock()
-	if len(cleared) == 0 {
+	c.id = e.next(now)
+	return c
+}
+
+func (c cleared) write(tx store.Tx) error {
+	for _, p := range c.prefixes {
+		if _, err := tx.Exec(insertCleared, p.String(), c.id[:]); err != nil {
+			return err
+		}
+		if _, err := tx.Exec("delete from blocks where prefix = ?", p.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unblock implements Ledger.
+func (e *Embedded) Unblock(ctx context.Context, client netip.Addr, now time.Time, w Window) ([]Block, error) {
+	c := e.clear(client, now, w)
+	if len(c.prefixes) == 0 {
 		return nil, nil
 	}
-	err := e.db.Write(ctx, func(tx store.Tx) error {
-		for _, p := range cleared {
-			if _, err := tx.Exec(insertCleared, p.String(), id[:]); err != nil {
-				return err
-			}
-			if _, err := tx.Exec("delete from blocks where prefix = ?", p.String()); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := e.db.Write(ctx, c.write)
 	if err != nil {
 		err = fmt.Errorf("lifting a block: %w: it is lifted until the daemon restarts", err)
 	}
-	return lifted, err
+	return c.lifted, err
 }
 
 const insertGrant = `insert into grants(client, login, last) values(?, ?, ?)
@@ -203,14 +243,18 @@ const insertGrant = `insert into grants(client, login, last) values(?, ?, ?)
 // AddGrant implements Ledger.
 func (e *Embedded) AddGrant(ctx context.Context, client netip.Addr, g rules.Grant) error {
 	e.addGrant(client, g)
-	err := e.db.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec(insertGrant, client.String(), g.Login, g.Last.UnixNano())
-		return err
-	})
+	err := e.db.Write(ctx, writeGrant(client, g))
 	if err != nil {
 		err = fmt.Errorf("remembering a POP login: %w", err)
 	}
 	return err
+}
+
+func writeGrant(client netip.Addr, g rules.Grant) func(store.Tx) error {
+	return func(tx store.Tx) error {
+		_, err := tx.Exec(insertGrant, client.String(), g.Login, g.Last.UnixNano())
+		return err
+	}
 }
 
 // Grants implements Ledger.

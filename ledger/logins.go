@@ -90,17 +90,22 @@ const insertSeen = `insert into logins(login, client, last) values(?, ?, ?)
 
 // AddLogin implements Ledger.
 func (e *Embedded) AddLogin(ctx context.Context, login string, client netip.Prefix, now time.Time) error {
-	if !e.addLogin(visit{login, client}, now) {
+	v := visit{login, client}
+	if !e.addLogin(v, now) {
 		return nil
 	}
-	err := e.db.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec(insertSeen, login, client.String(), now.UnixNano())
-		return err
-	})
+	err := e.db.Write(ctx, v.write(now))
 	if err != nil {
 		err = fmt.Errorf("remembering a login: %w", err)
 	}
 	return err
+}
+
+func (v visit) write(now time.Time) func(store.Tx) error {
+	return func(tx store.Tx) error {
+		_, err := tx.Exec(insertSeen, v.login, v.client.String(), now.UnixNano())
+		return err
+	}
 }
 
 const insertGuessed = `insert into guessed(login, id, since) values(?, ?, ?)

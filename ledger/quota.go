@@ -166,20 +166,30 @@ func (q *quotas) reserve(login, transaction string, l rules.Limits, now time.Tim
 	return room
 }
 
-// finish ends a reservation; charge says what is to be charged for it.
-func (q *quotas) finish(transaction string, accepted bool, now time.Time) (login string, recipients int) {
+// finish ends a reservation, nil if there is none; charge says whether it is charged.
+func (q *quotas) finish(transaction string, accepted bool, now time.Time) (r *reservation, charge bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r, ok := q.open.Peek(transaction)
 	if !ok {
-		return "", 0
+		return nil, false
 	}
 	q.open.Remove(transaction)
 	if !accepted || r.charged {
-		return "", 0
+		return r, false
 	}
 	q.of(r.login).add(now, 1, r.recipients)
-	return r.login, r.recipients
+	return r, true
+}
+
+// held is how many recipients the transaction has places for.
+func (q *quotas) held(login, transaction string) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if r, ok := q.open.Peek(transaction); ok && r.login == login {
+		return r.recipients
+	}
+	return 0
 }
 
 // charge takes the places of a message at its end. taken is false when there is
@@ -192,7 +202,7 @@ func (q *quotas) charge(c Charge, l rules.Limits, now time.Time) (room rules.Roo
 		return rules.Room{}, false
 	}
 	u := q.of(c.Login)
-	mine := q.mine(c)
+	_, mine := q.mine(c)
 	if mine != nil { // its own reservation must not stand in its way
 		u.messages--
 		u.recipients -= mine.recipients
@@ -215,13 +225,13 @@ func (q *quotas) charge(c Charge, l rules.Limits, now time.Time) (room rules.Roo
 
 // mine is the milter's reservation of the same message. Postfix asks the policy
 // service first, when the milter may not know the queue id yet.
-func (q *quotas) mine(c Charge) *reservation {
-	for _, r := range q.open.Values() {
-		if r.login == c.Login && !r.charged && r.recipients == c.Recipients {
-			return r
+func (q *quotas) mine(c Charge) (transaction string, r *reservation) {
+	for _, transaction := range q.open.Keys() {
+		if r, _ := q.open.Peek(transaction); r.login == c.Login && !r.charged && r.recipients == c.Recipients {
+			return transaction, r
 		}
 	}
-	return nil
+	return "", nil
 }
 
 func (q *quotas) usage(login string, now time.Time) Usage {

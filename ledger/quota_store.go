@@ -25,11 +25,11 @@ func (e *Embedded) Reserve(login, transaction string, l rules.Limits, now time.T
 
 // Finish implements Ledger.
 func (e *Embedded) Finish(ctx context.Context, transaction string, accepted bool, now time.Time) error {
-	login, recipients := e.quotas.finish(transaction, accepted, now)
-	if login == "" {
+	r, charge := e.quotas.finish(transaction, accepted, now)
+	if !charge {
 		return nil
 	}
-	return e.writeQuota(ctx, login, recipients, now)
+	return e.writeQuota(ctx, putQuota(r.login, r.recipients, now))
 }
 
 // Charge implements Ledger.
@@ -38,18 +38,21 @@ func (e *Embedded) Charge(ctx context.Context, c Charge, l rules.Limits, now tim
 	if !taken {
 		return room, nil
 	}
-	return room, e.writeQuota(ctx, c.Login, c.Recipients, now)
+	return room, e.writeQuota(ctx, putQuota(c.Login, c.Recipients, now))
 }
 
-func (e *Embedded) writeQuota(ctx context.Context, login string, recipients int, now time.Time) error {
-	err := e.db.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec(insertQuota, login, now.Unix()/60, recipients)
-		return err
-	})
-	if err != nil {
+func (e *Embedded) writeQuota(ctx context.Context, write func(store.Tx) error) error {
+	if err := e.db.Write(ctx, write); err != nil {
 		return fmt.Errorf("charging a message: %w", err)
 	}
 	return nil
+}
+
+func putQuota(login string, recipients int, now time.Time) func(store.Tx) error {
+	return func(tx store.Tx) error {
+		_, err := tx.Exec(insertQuota, login, now.Unix()/60, recipients)
+		return err
+	}
 }
 
 // Usage implements Ledger.
@@ -58,14 +61,18 @@ func (e *Embedded) Usage(login string, now time.Time) Usage { return e.quotas.us
 // Reset implements Ledger.
 func (e *Embedded) Reset(ctx context.Context, login string) error {
 	e.quotas.reset(login)
-	err := e.db.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec("delete from quotas where login = ?", login)
-		return err
-	})
+	err := e.db.Write(ctx, dropQuota(login))
 	if err != nil {
 		return fmt.Errorf("starting a quota afresh: %w: it is fresh until the daemon restarts", err)
 	}
 	return nil
+}
+
+func dropQuota(login string) func(store.Tx) error {
+	return func(tx store.Tx) error {
+		_, err := tx.Exec("delete from quotas where login = ?", login)
+		return err
+	}
 }
 
 func (e *Embedded) loadQuotas(ctx context.Context, now time.Time) error {

@@ -85,7 +85,7 @@ Exit status: 0 done, 1 a finding or a refusal, 2 a usage or operational error.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: run `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(serveCmd(g), checkCmd(g), testCmd(g), explainCmd(g), decisionsCmd(g), failuresCmd(g), blocksCmd(g), unblockCmd(g),
+	root.AddCommand(serveCmd(g), checkCmd(g), setupCmd(g), testCmd(g), explainCmd(g), decisionsCmd(g), failuresCmd(g), blocksCmd(g), unblockCmd(g),
 		usageCmd(g), resetCmd(g), replayCmd(g), statusCmd(g), reloadCmd(g), versionCmd(g))
 	for _, c := range root.Commands() {
 		c.Args = usage(c.Args)

@@ -44,6 +44,7 @@ func statusCmd(g *globals) *cobra.Command {
 				{"mode", mode},
 				{"configuration", fmt.Sprintf("%s, read %s", s.Config, stamp(s.Loaded))},
 				{"store", store},
+				{"directory", directoryText(s)},
 				{"blocked clients", fmt.Sprint(s.Blocked)},
 				{"guessed logins", guessed(s)},
 				{"decisions", fmt.Sprintf("%d passed, %d refused, %d observed, %d delayed", s.Counts.Passed, s.Counts.Refused, s.Counts.Observed, s.Counts.Delayed)},
@@ -59,6 +60,22 @@ func statusCmd(g *globals) *cobra.Command {
 			return table(cmd.OutOrStdout(), rows)
 		},
 	}
+}
+
+// directoryText is each source of the directory, with what is wrong with it.
+func directoryText(s admin.Status) string {
+	var list []string
+	for _, d := range s.Directory {
+		text := shown(d.Name) + ", up"
+		if !d.Up {
+			text = fmt.Sprintf("%s, DOWN: %s", shown(d.Name), shown(d.Error))
+			if d.Since != nil {
+				text = fmt.Sprintf("%s, DOWN since %s: %s", shown(d.Name), stamp(*d.Since), shown(d.Error))
+			}
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, "; ")
 }
 
 // guessed names the first of the logins that rule 11 slows down.

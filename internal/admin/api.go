@@ -23,12 +23,22 @@ type Status struct {
 	Config    string            `json:"config"`
 	Loaded    time.Time         `json:"loaded"` // when the configuration in force was read
 	Listeners map[string]string `json:"listeners"`
+	Directory []SourceStatus    `json:"directory"`
 	Store     StoreStatus       `json:"store"`
 	Blocked   int               `json:"blocked_clients"`
 	Guessed   int               `json:"guessed_logins"` // above the limit of [login_failures]
 	Guesses   []Guess           `json:"guesses"`        // the latest of them
 	Counts    metrics.Counts    `json:"counts"`
+	Talkers   Talkers           `json:"talkers"`
 	Warnings  []string          `json:"warnings"` // rules without a witness, and the like
+}
+
+// SourceStatus is the health of what the directory is asked from.
+type SourceStatus struct {
+	Name  string     `json:"name"`
+	Up    bool       `json:"up"`
+	Since *time.Time `json:"since,omitempty"` // while it is down
+	Error string     `json:"error,omitempty"`
 }
 
 // StoreStatus is the store's health.
@@ -37,6 +47,8 @@ type StoreStatus struct {
 	Path  string `json:"path"`
 	Up    bool   `json:"up"`
 	Error string `json:"error,omitempty"`
+	// Waiting is how many events the shared store has not heard of yet.
+	Waiting int `json:"waiting,omitempty"`
 }
 
 // Guess is a login that is being guessed (rule 11).

@@ -40,11 +40,10 @@ func (k *checker) all() {
 	k.ranges()
 	k.domains()
 	k.features()
+	k.directory()
+	k.valkey()
 	k.secrets()
 	k.replies()
-	for _, u := range notYet(k.c) {
-		k.add(u.key, u.value+" is not available in this version", u.remedy)
-	}
 }
 
 // add reports a problem of a dotted key; what goes on after its name.
@@ -161,9 +160,6 @@ func (k *checker) domains() {
 // features checks what one part needs of another.
 func (k *checker) features() {
 	c := k.c
-	if c.Directory.Source == SourceFile && c.Directory.File == "" {
-		k.add("directory.file", "is empty", "name the file with the accounts")
-	}
 	if c.Store.Path == "" {
 		k.add("store.path", "is empty", "name the database file; it is made if it does not exist")
 	}

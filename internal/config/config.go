@@ -87,6 +87,7 @@ type Directory struct {
 type SQL struct {
 	Driver      SQLDriver `toml:"driver"`
 	DSNFile     string    `toml:"dsn_file"`
+	DSN         Secret    `toml:"-"`      // the file's content
 	Schema      SQLSchema `toml:"schema"` // fills in the queries that are empty
 	Account     string    `toml:"account"`
 	Domains     string    `toml:"domains"`
@@ -100,8 +101,11 @@ type SQL struct {
 type LDAP struct {
 	URL          string `toml:"url"`
 	StartTLS     bool   `toml:"starttls"`
+	CAFile       string `toml:"ca_file"` // empty: the system's authorities
+	CA           string `toml:"-"`       // the file's content
 	BindDN       string `toml:"bind_dn"`
 	PasswordFile string `toml:"password_file"`
+	Password     Secret `toml:"-"` // the file's content
 	Base         string `toml:"base"`
 
 	AccountFilter   string `toml:"account_filter"`
@@ -122,9 +126,11 @@ type LDAP struct {
 // SendersSource is [directory.senders]: another database for the external
 // senders alone, such as Roundcube's.
 type SendersSource struct {
-	Driver  SQLDriver `toml:"driver"` // empty: none
-	DSNFile string    `toml:"dsn_file"`
-	Query   string    `toml:"query"`
+	Driver  SQLDriver     `toml:"driver"`
+	DSNFile string        `toml:"dsn_file"`
+	DSN     Secret        `toml:"-"`      // the file's content
+	Schema  SendersSchema `toml:"schema"` // fills in the query if that is empty
+	Query   string        `toml:"query"`
 }
 
 // Sender is rules 5 and 6.
@@ -199,10 +205,17 @@ type Store struct {
 
 // Valkey is [store.valkey].
 type Valkey struct {
-	Addresses      []string      `toml:"addresses"`
-	SentinelMaster string        `toml:"sentinel_master"`
-	PasswordFile   string        `toml:"password_file"`
-	Timeout        time.Duration `toml:"timeout"`
+	Addresses            []string      `toml:"addresses"`
+	SentinelMaster       string        `toml:"sentinel_master"`
+	Username             string        `toml:"username"`
+	PasswordFile         string        `toml:"password_file"`
+	Password             Secret        `toml:"-"` // the file's content
+	SentinelPasswordFile string        `toml:"sentinel_password_file"`
+	SentinelPassword     Secret        `toml:"-"` // the file's content
+	TLS                  bool          `toml:"tls"`
+	CAFile               string        `toml:"ca_file"` // empty: the system's authorities
+	CA                   string        `toml:"-"`       // the file's content
+	Timeout              time.Duration `toml:"timeout"`
 }
 
 // Journal bounds the journal; whichever comes first.
@@ -255,8 +268,8 @@ func decode(path string, doc *tomlfile.Document) (*Config, []tomlfile.Problem) {
 func (c *Config) resolvePaths(dir string) {
 	paths := []*string{
 		&c.Directory.File, &c.Directory.SQL.DSNFile, &c.Directory.LDAP.PasswordFile,
-		&c.Directory.Senders.DSNFile, &c.AuthPolicy.TokenFile, &c.Store.Path,
-		&c.Store.Valkey.PasswordFile, &c.Web.TokenFile,
+		&c.Directory.LDAP.CAFile, &c.Directory.Senders.DSNFile, &c.AuthPolicy.TokenFile, &c.Store.Path,
+		&c.Store.Valkey.PasswordFile, &c.Store.Valkey.SentinelPasswordFile, &c.Store.Valkey.CAFile, &c.Web.TokenFile,
 	}
 	for i, file := range c.Maillog.Files {
 		if file != MaillogJournal {

@@ -260,7 +260,8 @@ func TestRestartNeeded(t *testing.T) {
 	now.Listen.Allow = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	now.Store.MaxClients = 5
 	now.Store.Valkey.Timeout = time.Second
-	want := []string{"listen.milter", "listen.allow", "store.max_clients", "store.valkey.timeout"}
+	now.Store.Valkey.Password = "another"
+	want := []string{"listen.milter", "listen.allow", "store.max_clients", "store.valkey.timeout", "store.valkey.password_file"}
 	if got := RestartNeeded(old, now); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

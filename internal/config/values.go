@@ -16,18 +16,19 @@ import (
 // The keys that take one of a few words. An unlisted word is reported where it
 // stands, so a Config holds no other value.
 type (
-	Mode         string // mode
-	Source       string // directory.source
-	OnFailure    string // directory.on_failure
-	SQLDriver    string // directory.sql.driver, directory.senders.driver
-	SQLSchema    string // directory.sql.schema
-	Match        string // sender.match
-	HeaderFrom   string // sender.header_from
-	NullSender   string // sender.null_sender
-	SamePassword string // auth_failures.same_password
-	RefuseAt     string // auth_failures.refuse_at; empty: see Config.AtHelo
-	StoreKind    string // store.kind
-	LogFormat    string // log.format
+	Mode          string // mode
+	Source        string // directory.source
+	OnFailure     string // directory.on_failure
+	SQLDriver     string // directory.sql.driver, directory.senders.driver
+	SQLSchema     string // directory.sql.schema
+	SendersSchema string // directory.senders.schema
+	Match         string // sender.match
+	HeaderFrom    string // sender.header_from
+	NullSender    string // sender.null_sender
+	SamePassword  string // auth_failures.same_password
+	RefuseAt      string // auth_failures.refuse_at; empty: see Config.AtHelo
+	StoreKind     string // store.kind
+	LogFormat     string // log.format
 )
 
 // Their words.
@@ -78,6 +79,7 @@ func texts(dir string) []tomlfile.Text {
 		tomlfile.OneOf(FailDefer, FailAccept),
 		tomlfile.OneOf[SQLDriver]("", "postgres", "mysql", "sqlite"),
 		tomlfile.OneOf[SQLSchema]("", "postfixadmin", "iredmail", "ispconfig", "mailcow", "modoboa"),
+		tomlfile.OneOf[SendersSchema]("", "roundcube"),
 		tomlfile.OneOf(MatchDomain, MatchAddress),
 		tomlfile.OneOf(HeaderOff, HeaderObserve, HeaderEnforce),
 		tomlfile.OneOf(NullHeader, NullAllow, NullRefuse),

@@ -28,8 +28,9 @@ func (b backend) Status(context.Context) (admin.Status, error) {
 		Version: b.Version, Host: b.host, Since: b.since.UTC(), Now: b.Now().UTC(),
 		Mode: string(c.Mode), Observe: []string{}, Config: c.Path, Loaded: b.loaded.Load().UTC(),
 		Listeners: map[string]string{},
+		Directory: b.directoryStatus(c),
 		Store:     admin.StoreStatus{Kind: string(c.Store.Kind), Path: c.Store.Path, Up: true},
-		Blocked:   b.ledger.Blocked(b.Now(), b.window()), Counts: b.metrics.Counts(),
+		Blocked:   b.ledger.Blocked(b.Now(), b.window()), Counts: b.metrics.Counts(), Talkers: b.talkers.top(b.Now()),
 		Warnings: append([]string{}, warnings(c)...),
 	}
 	for _, rule := range c.Observe {
@@ -43,8 +44,11 @@ func (b backend) Status(context.Context) (admin.Status, error) {
 	for _, g := range guessed[:min(len(guessed), maxGuesses)] {
 		s.Guesses = append(s.Guesses, admin.Guess{Login: g.Login, ID: g.ID, Since: g.Since.UTC(), Until: g.Until.UTC(), Failures: g.Count})
 	}
-	if err := b.ledger.Healthy(); err != nil {
+	if err := b.storeFault(); err != nil {
 		s.Store.Up, s.Store.Error = false, err.Error()
+	}
+	if b.shared != nil {
+		s.Store.Waiting = b.shared.Waiting()
 	}
 	return s, nil
 }

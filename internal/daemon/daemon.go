@@ -46,16 +46,20 @@ type Daemon struct {
 	since   time.Time
 	db      *store.DB
 	ledger  ledger.Ledger
+	shared  *ledger.Shared // the ledger, where hosts share a store; else nil
 	journal *journal.Journal
 	gate    *gate.Gate
 	metrics *metrics.Set
+	talkers *talkers
 	hour    *web.Hour
+	sources *sources      // of the directory
 	sockets []socket      // that are open, since the start
 	level   slog.LevelVar // of the log, unless Options.Log is set
 
 	reloading sync.Mutex // one at a time
 	config    atomic.Pointer[config.Config]
 	loaded    atomic.Pointer[time.Time]
+	asked     atomic.Pointer[directory.Set] // nil: a file
 }
 
 // Run starts a daemon and serves until ctx ends; then it drains and returns nil.
@@ -69,7 +73,7 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	}
 	listeners, err := openListeners(c)
 	if err != nil {
-		return errors.Join(err, d.db.Close())
+		return errors.Join(err, d.sources.close(), d.leave(), d.db.Close())
 	}
 	for _, w := range warnings(c) {
 		d.Log.Warn(w)
@@ -77,6 +81,7 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	err = d.serve(ctx, c, listeners, ready)
 	d.gate.Flush()
 	d.Log.Info("stopped")
+	err = errors.Join(err, d.sources.close(), d.leave())
 	if closeErr := d.db.Close(); closeErr != nil {
 		err = errors.Join(err, fmt.Errorf("closing the store: %w", closeErr))
 	}
@@ -100,18 +105,20 @@ func (p ProblemsError) Error() string {
 
 // open reads the configuration and everything that is remembered.
 func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
-	c, state, problems := Load(o.ConfigPath)
-	if len(problems) > 0 {
-		return nil, nil, ProblemsError(problems)
-	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	count := &directoryMeter{}
+	from := newSources(o.Now, count)
+	c, state, problems := from.load(o.ConfigPath)
+	if len(problems) > 0 {
+		return nil, nil, errors.Join(ProblemsError(problems), from.close())
 	}
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking for the host's name: %w: set one with hostnamectl", err)
 	}
-	d := &Daemon{Options: o, host: host, since: o.Now(), hour: web.NewHour(o.Now())}
+	d := &Daemon{Options: o, host: host, since: o.Now(), talkers: newTalkers(o.Now()), hour: web.NewHour(o.Now())}
 	d.level.Set(c.Log.Level)
 	if d.Log == nil {
 		d.Log = newLog(os.Stderr, c.Log.Format, &d.level)
@@ -122,9 +129,11 @@ func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
 	if d.db.Damaged != "" {
 		d.Log.Error("store was damaged, moved aside, started an empty one", "path", c.Store.Path, "moved_to", d.db.Damaged)
 	}
+	d.sources = from
 	if err := d.remember(ctx, c, state); err != nil {
-		return nil, nil, errors.Join(err, d.db.Close())
+		return nil, nil, errors.Join(err, d.leave(), d.db.Close())
 	}
+	count.set.Store(d.metrics)
 	return d, c, nil
 }
 
@@ -138,9 +147,14 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 		return err
 	}
 	d.ledger = memory
+	if c.Store.Kind == config.StoreValkey {
+		if err := d.join(ctx, c, memory, counting, validity); err != nil {
+			return err
+		}
+	}
 	d.metrics = metrics.New(metrics.Sources{
 		Blocked: func() int { return d.ledger.Blocked(d.Now(), d.window()) },
-		StoreUp: func() bool { return d.ledger.Healthy() == nil },
+		StoreUp: func() bool { return d.storeFault() == nil }, DirectoryUp: d.directoryUp,
 	})
 	d.db.Measure = d.metrics.Stored
 	d.gate, err = gate.New(gate.Options{
@@ -157,6 +171,8 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 func (d *Daemon) use(c *config.Config, state gate.State) {
 	now := d.Now()
 	d.level.Set(c.Log.Level)
+	set, _ := state.Directory.(*directory.Set)
+	d.asked.Store(set)
 	if d.Directory != nil {
 		state.Directory = d.Directory(state.Directory)
 	}
@@ -190,7 +206,7 @@ func warnings(c *config.Config) []string {
 	if c.Mode == config.ModeObserve {
 		list = append(list, "mode is observe: nothing is refused")
 	}
-	return list
+	return append(list, directoryWarnings(c)...)
 }
 
 // newLog is the daemon's log as [log] says. Both formats escape what clients

@@ -68,7 +68,7 @@ func (b backend) Explain(ctx context.Context, r admin.ExplainRequest) (admin.Exp
 func (b backend) explainHost(lang explain.Lang) explain.Host {
 	c, state := b.config.Load(), b.gate.State()
 	h := explain.Host{
-		Now: b.Now(), Lang: lang, Name: b.host, Peers: []string{b.host}, Config: c.Path, Keep: c.Journal.Keep,
+		Now: b.Now(), Lang: lang, Name: b.host, Peers: b.peers(), Config: c.Path, Keep: c.Journal.Keep,
 		Policy: state.Policy, Directory: state.Directory, Blocks: b.ledger.Blocks(b.Now(), b.window()),
 	}
 	if c.Directory.Source == config.SourceFile {

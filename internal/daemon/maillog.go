@@ -23,7 +23,7 @@ func (d *Daemon) openMaillog(ctx context.Context, c *config.Config) (*maillog.Fo
 	}
 	failures, logins := toldByLog(c.Listen)
 	f, err := maillog.Open(ctx, maillog.Options{
-		Files: c.Maillog.Files, Gate: d.gate, Positions: maillog.StoredPositions{DB: d.db},
+		Files: c.Maillog.Files, Gate: talkingGate{d.gate, d.talkers}, Positions: maillog.StoredPositions{DB: d.db},
 		Now: d.Now, Log: d.Log, Meter: d.metrics,
 		Failures: failures, Logins: logins,
 	})

@@ -1,10 +1,22 @@
 package daemon
 
 import (
+	"sync/atomic"
+
 	"portreeve/internal/gate"
 	"portreeve/internal/metrics"
 	"portreeve/rules"
 )
+
+// directoryMeter counts where answers came from, once there are metrics.
+type directoryMeter struct{ set atomic.Pointer[metrics.Set] }
+
+// Answered implements directory.Meter.
+func (m *directoryMeter) Answered(from string) {
+	if s := m.set.Load(); s != nil {
+		s.Answered(from)
+	}
+}
 
 // authMeter counts what the auth policy reports, but not the SMTP logins that
 // the SASL relay counts itself.

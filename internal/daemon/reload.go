@@ -2,8 +2,8 @@ package daemon
 
 import (
 	"context"
+	"time"
 
-	"portreeve/directory"
 	"portreeve/internal/admin"
 	"portreeve/internal/config"
 	"portreeve/internal/gate"
@@ -13,14 +13,19 @@ import (
 // Load reads the configuration and the directory that it names, and reports
 // every problem of both. The state may be put in force if there are none.
 func Load(path string) (*config.Config, gate.State, []tomlfile.Problem) {
+	return newSources(time.Now, nil).load(path)
+}
+
+// load is Load with the sources that are open already.
+func (s *sources) load(path string) (*config.Config, gate.State, []tomlfile.Problem) {
 	c, problems := config.Load(path)
 	if c == nil {
 		return nil, gate.State{}, problems
 	}
 	state := gate.State{Policy: c.Policy()}
-	if c.Directory.Source == config.SourceFile {
-		file, more := directory.OpenFile(c.Directory.File, c.Logins())
-		state.Directory = file
+	if len(problems) == 0 || c.Directory.Source == config.SourceFile && c.Directory.Senders == (config.SendersSource{}) {
+		var more []tomlfile.Problem
+		state.Directory, more = s.directory(c)
 		problems = append(problems, more...)
 	}
 	return c, state, problems
@@ -47,13 +52,14 @@ func (d *Daemon) reload() admin.Reloaded {
 		defer d.Reloading(true)
 	}
 	old := d.config.Load()
-	c, state, problems := Load(d.ConfigPath)
+	c, state, problems := d.sources.load(d.ConfigPath)
 	result := admin.Reloaded{Problems: []string{}, NeedsRestart: []string{}}
 	if len(problems) > 0 {
 		for _, p := range problems {
 			d.Log.Error("configuration not reloaded", "problem", p.String())
 			result.Problems = append(result.Problems, p.String())
 		}
+		d.settle(0) // what was opened for it
 		return result
 	}
 	if keys := keep(old, c); len(keys) > 0 {
@@ -62,6 +68,10 @@ func (d *Daemon) reload() admin.Reloaded {
 		state.Policy = c.Policy() // refuse_at follows the listeners that are open
 	}
 	d.use(c, state)
+	if set := d.set(); set != nil {
+		set.Purge()
+	}
+	d.settle(closeAfter)
 	d.Log.Info("configuration reloaded", "path", d.ConfigPath)
 	return result
 }

@@ -92,8 +92,8 @@ func (b backend) failuresOfClient(ctx context.Context, p netip.Prefix, r admin.F
 		a.Failures = facts(found)
 		return a, err
 	}
+	a.Failures = facts(cut(b.ledger.Failures(p, netip.Addr{}, r.Since), r.Limit)) // first: a shared store is asked
 	enter(&a, b.ledger.Tally(p, b.Now(), b.window()))
-	a.Failures = facts(cut(b.ledger.Failures(p, netip.Addr{}, r.Since), r.Limit))
 	return a, nil
 }
 
@@ -103,6 +103,7 @@ func (b backend) failuresOfLogin(ctx context.Context, r admin.FailuresRequest) (
 	a := admin.FailuresAnswer{Of: r.Of, Limit: policy.Guessing.Limit}
 	login, whole := policy.Logins.Canonical(r.Of)
 	if whole && policy.Guessing.Limit > 0 {
+		b.ledger.LoginFailures(login, b.Now()) // a shared store is asked
 		enter(&a, b.ledger.LoginTally(login, b.Now(), gate.Counting(policy).Login))
 	}
 	found, err := b.ledger.FindFailures(ctx, ledger.FailureQuery{Login: rules.ShownLogin(r.Of), Since: r.Since, Limit: r.Limit})

@@ -132,13 +132,13 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 	case "auth":
 		handler := authpolicy.New(authpolicy.Options{
 			Token: func() string { return string(d.config.Load().AuthPolicy.Token) },
-			Gate:  d.gate, Now: d.Now, Log: d.Log, Meter: authMeter{d.metrics, d.gate},
+			Gate:  talkingGate{d.gate, d.talkers}, Now: d.Now, Log: d.Log, Meter: authMeter{d.metrics, d.gate},
 		})
 		return (&authpolicy.Server{Handler: handler, Allow: guard.Allow, Log: d.Log, Meter: d.metrics}).Serve(ctx, s.ln)
 	case "sasl":
 		guard.Name = rules.ProtocolSASL
 		guard.Handle = (&saslrelay.Server{
-			Gate: d.gate, Now: d.Now, Log: d.Log, Meter: d.metrics,
+			Gate: talkingGate{d.gate, d.talkers}, Now: d.Now, Log: d.Log, Meter: d.metrics,
 			Upstream: func() listen.Address { return d.config.Load().SASL.Upstream },
 		}).Handle
 		return guard.Serve(ctx, s.ln)
@@ -164,6 +164,9 @@ func (d *Daemon) housekeep(ctx context.Context) {
 		case <-flush.C:
 			d.gate.Flush()
 			h.check(d.Log, d.ledger.Healthy())
+			if set := d.set(); set != nil {
+				set.Tick(d.Log)
+			}
 		case <-prune.C:
 			d.forget(ctx)
 		}

@@ -25,6 +25,7 @@ type Set struct {
 	malformed   *prometheus.CounterVec
 	lookups     *prometheus.CounterVec
 	lookTime    prometheus.Histogram
+	answers     *prometheus.CounterVec
 	storeTime   prometheus.Histogram
 	unrecorded  prometheus.Counter
 
@@ -59,8 +60,9 @@ var buckets = []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e
 
 // Sources are values that are read when somebody looks.
 type Sources struct {
-	Blocked func() int
-	StoreUp func() bool
+	Blocked     func() int
+	StoreUp     func() bool
+	DirectoryUp func() bool // nil: it is a file
 }
 
 // New makes the metrics of one daemon.
@@ -82,6 +84,7 @@ func New(src Sources) *Set {
 		malformed:  counter("protocol_errors_total", "Malformed requests, whose connection was closed.", "protocol"),
 		lookups:    counter("directory_lookups_total", "Directory look-ups by result.", "result"),
 		lookTime:   prometheus.NewHistogram(histogram("directory_seconds", "Time of a directory look-up.")),
+		answers:    counter("directory_answers_total", "Answers of a directory that is asked over a network: from the source, from memory, or stale because the source failed.", "from"),
 		storeTime:  prometheus.NewHistogram(histogram("store_seconds", "Time until a write was committed.")),
 		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{Name: "portreeve_unrecorded_total", Help: "Refusals and events that the store did not take in time."}),
 		passed:     map[rules.Protocol]prometheus.Counter{},
@@ -98,7 +101,15 @@ func New(src Sources) *Set {
 		}
 		return 0
 	})
-	s.registry.MustRegister(s.decisions, s.seconds, s.reports, s.connections, s.malformed, s.lookups,
+	directoryUp := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "portreeve_directory_up", Help: "1 while every source of the directory answers.",
+	}, func() float64 {
+		if src.DirectoryUp == nil || src.DirectoryUp() {
+			return 1
+		}
+		return 0
+	})
+	s.registry.MustRegister(s.answers, directoryUp, s.decisions, s.seconds, s.reports, s.connections, s.malformed, s.lookups,
 		s.lookTime, s.storeTime, s.unrecorded, blocked, up,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, p := range protocols {
@@ -108,6 +119,9 @@ func New(src Sources) *Set {
 		s.malformed.WithLabelValues(string(p))
 	}
 	// An alert on a rate must not miss the first one.
+	for _, from := range []string{"memory", "source", "stale"} {
+		s.answers.WithLabelValues(from)
+	}
 	for _, result := range []string{"found", "absent", "failed"} {
 		s.lookups.WithLabelValues(result)
 	}
@@ -162,6 +176,9 @@ func (s *Set) Looked(result string, d time.Duration) {
 		s.counts.failedLookups.Add(1)
 	}
 }
+
+// Answered counts an answer of a directory that is kept in memory for a while.
+func (s *Set) Answered(from string) { s.answers.WithLabelValues(from).Inc() }
 
 // Stored measures a committed write.
 func (s *Set) Stored(d time.Duration) { s.storeTime.Observe(d.Seconds()) }

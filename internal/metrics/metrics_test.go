@@ -99,6 +99,7 @@ func used() *Set {
 	s.Took(rules.ProtocolPolicy, 30*time.Microsecond)
 	s.Looked("found", time.Microsecond)
 	s.Looked("failed", 2*time.Second)
+	s.Answered("stale")
 	s.Stored(500 * time.Microsecond)
 	s.Unrecorded()
 	s.AuthReport("submission", "failure")
@@ -122,6 +123,8 @@ func TestNames(t *testing.T) {
 		"portreeve_store_seconds":           "histogram",
 		"portreeve_directory_lookups_total": "counter result",
 		"portreeve_directory_seconds":       "histogram",
+		"portreeve_directory_up":            "gauge",        // beyond the contract
+		"portreeve_directory_answers_total": "counter from", // beyond the contract
 		"portreeve_protocol_errors_total":   "counter protocol",
 		"portreeve_unrecorded_total":        "counter", // beyond the contract
 	}
@@ -155,6 +158,9 @@ func TestValues(t *testing.T) {
 		`portreeve_auth_reports_total{protocol="submission",result="failure"}`:                "1",
 		`portreeve_blocked_clients`:                          "3",
 		`portreeve_connections{protocol="milter"}`:           "1",
+		`portreeve_directory_up`:                             "1",
+		`portreeve_directory_answers_total{from="stale"}`:    "1",
+		`portreeve_directory_answers_total{from="memory"}`:   "0",
 		`portreeve_store_up`:                                 "1",
 		`portreeve_store_seconds_count`:                      "1",
 		`portreeve_directory_lookups_total{result="found"}`:  "1",
@@ -253,14 +259,14 @@ func TestUnforeseenProtocol(t *testing.T) {
 // What others know is read when somebody looks.
 func TestSources(t *testing.T) {
 	blocked, up := 0, true
-	s := New(Sources{Blocked: func() int { return blocked }, StoreUp: func() bool { return up }})
+	s := New(Sources{Blocked: func() int { return blocked }, StoreUp: func() bool { return up }, DirectoryUp: func() bool { return up }})
 	for _, now := range []struct {
 		blocked int
 		up      bool
 		want    map[string]string
 	}{
 		{0, true, map[string]string{"portreeve_blocked_clients": "0", "portreeve_store_up": "1"}},
-		{7, false, map[string]string{"portreeve_blocked_clients": "7", "portreeve_store_up": "0"}},
+		{7, false, map[string]string{"portreeve_blocked_clients": "7", "portreeve_store_up": "0", "portreeve_directory_up": "0"}},
 		{1, true, map[string]string{"portreeve_blocked_clients": "1", "portreeve_store_up": "1"}},
 	} {
 		blocked, up = now.blocked, now.up

@@ -63,4 +63,9 @@ create table logins(
 ) without rowid;
 
 create table guessed(login text primary key, id text not null, since integer not null) without rowid;
+`, `
+-- What the shared store has not acknowledged, and what is known of the store itself.
+create table outbox(seq integer primary key, event blob not null);
+
+create table shared(name text primary key, value text not null) without rowid;
 `}

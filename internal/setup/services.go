@@ -1,0 +1,165 @@
+package setup
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+
+	"portreeve/internal/hostcheck"
+	"portreeve/internal/hostcheck/postfix"
+)
+
+// standard are the submission services of contrib/postfix.
+var standard = map[uint16]struct {
+	names   []string // by which the services file may know the port
+	comment string
+	tls     []string
+}{
+	587: {[]string{"submission"}, "# Port 587, none or STARTTLS: customers only.", []string{"smtpd_tls_security_level=may"}},
+	465: {[]string{"submissions", "smtps"}, "# Port 465: as 587, TLS from the first byte.", []string{"smtpd_tls_wrappermode=yes", "smtpd_tls_security_level=encrypt"}},
+}
+
+// missing proposes the listed ports that nobody serves.
+func (p *planner) missing() {
+	served := map[uint16]bool{}
+	var mx *postfix.Service
+	for _, s := range p.Postfix.Services {
+		served[s.Port] = true
+		if mixed, _ := hostcheck.Kind(p.Portreeve, s); mixed && mx == nil {
+			mx = s
+		}
+	}
+	for _, port := range p.Portreeve.Ports.Mixed {
+		if !served[port] {
+			p.note("ports.mixed lists %d, but Postfix has no service there", port)
+		}
+	}
+	for _, port := range []uint16{587, 465} {
+		p.propose(port, served, mx)
+	}
+	for _, port := range p.Portreeve.Ports.Submission {
+		if _, ok := standard[port]; !ok && !served[port] {
+			p.note("ports.submission lists %d, but Postfix has no service there", port)
+		}
+	}
+}
+
+// propose makes a standard service, in the place of the commented-out sample.
+func (p *planner) propose(port uint16, served map[uint16]bool, mx *postfix.Service) {
+	listed := false
+	for _, l := range p.Portreeve.Ports.Submission {
+		listed = listed || l == port
+	}
+	switch {
+	case served[port] || !listed:
+		return
+	case p.OnlyExisting:
+		p.note("nobody serves port %d: without --only-existing its service is proposed, too", port)
+		return
+	case mx == nil:
+		p.note("nobody serves port %d, and no service on a mixed port shows how services are made here: take it from contrib/postfix/master.cf", port)
+		return
+	case port == 465 && !hostcheck.Certificate(mx):
+		p.note("nobody serves port 465, which needs a certificate: set smtpd_tls_cert_file and smtpd_tls_key_file, and run setup again")
+		return
+	}
+	name := serviceName(port)
+	block := p.serviceText(port, name, mx)
+	p.master.Insert(block, standard[port].names[0], p.master.Find(mx.Name, mx.Type))
+	p.note("port %d is new on this host: see that a firewall lets customers in", port)
+}
+
+func serviceName(port uint16) string {
+	for _, name := range standard[port].names {
+		if n, err := net.LookupPort("tcp", name); err == nil && n == int(port) {
+			return name
+		}
+	}
+	return fmt.Sprint(port)
+}
+
+// serviceText is the text of a service, with the address and the chroot of port 25's.
+func (p *planner) serviceText(port uint16, name string, mx *postfix.Service) string {
+	address := ""
+	if i := strings.LastIndexByte(mx.Name, ':'); i >= 0 && mx.Type == "inet" {
+		address = mx.Name[:i+1]
+	}
+	options := append([]string{"syslog_name=postfix/" + name}, standard[port].tls...)
+	options = append(options, "smtpd_sasl_auth_enable=yes", "smtpd_sasl_service="+p.saslService(false),
+		"smtpd_client_restrictions=", "smtpd_helo_restrictions=")
+	if strings.EqualFold(p.Postfix.Main["smtpd_delay_reject"], "no") {
+		options = append(options, "smtpd_delay_reject=yes")
+	}
+	relay := "$" + p.define("portreeve_submission_relay", mustMerge(p.relayCall(mx)))
+	if p.Recipe == RecipePolicy {
+		sender := "$" + p.define("portreeve_submission_sender", list{p.senderCall(mx, false)})
+		options = append(options, "smtpd_sender_restrictions="+sender, "smtpd_recipient_restrictions=",
+			"smtpd_relay_restrictions="+relay, "smtpd_end_of_data_restrictions="+sender)
+	} else {
+		options = append(options, "smtpd_sender_restrictions=", "smtpd_recipient_restrictions=", "smtpd_relay_restrictions="+relay)
+		options = append(options, p.newMilters(mx)...)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%-9s inet  n       -       %-7s -       -       smtpd\n", standard[port].comment, address+name, mx.Chroot)
+	for _, o := range options {
+		fmt.Fprintf(&b, "  -o %s\n", o)
+	}
+	return b.String()
+}
+
+func mustMerge(call postfix.Restriction) list {
+	l, err := mergeRelay(submissionRelay, call, false)
+	if err != nil {
+		return list{call, {Name: "permit_sasl_authenticated"}, {Name: "reject"}} // the list is ours: it merges
+	}
+	return l
+}
+
+// newMilters: an -o replaces main.cf's list, so others that stand there follow.
+func (p *planner) newMilters(mx *postfix.Service) []string {
+	ours := p.socket(p.Portreeve.Listen.Milter, mx.Chrooted(), "listen.milter")
+	var others []string
+	for _, w := range mustWords(p.Postfix.Main["smtpd_milters"]) {
+		if !hostcheck.Meant(w) {
+			others = append(others, w)
+		}
+	}
+	value := p.milterList(ours, others, false)
+	if len(others) > 0 {
+		return []string{"{ smtpd_milters = " + value + " }"}
+	}
+	return []string{"smtpd_milters=" + value, "milter_default_action=tempfail"}
+}
+
+// sasl: who checks passwords. What is in use is kept.
+func (p *planner) sasl() {
+	relay := p.Portreeve.Listen.SASL
+	path := "private/auth"
+	if relay.Addr != "" {
+		path = strings.TrimPrefix(p.socket(relay, true, "listen.sasl"), "unix:")
+	}
+	kind := p.Postfix.Main["smtpd_sasl_type"]
+	switch {
+	case p.otherSASL():
+		p.note("passwords are checked by %q and not by Dovecot, and that stays: name the mail log in maillog.files, so that somebody tells of failed logins", kind)
+		return
+	case kind != "dovecot":
+		p.parameter("smtpd_sasl_type", "dovecot", "# Dovecot checks passwords.\n")
+		p.parameter("smtpd_sasl_path", path, "")
+		return
+	}
+	have := p.Postfix.Main["smtpd_sasl_path"]
+	at := have
+	if !filepath.IsAbs(at) && !strings.HasPrefix(at, "inet:") {
+		at = filepath.Join(p.Postfix.Main["queue_directory"], strings.TrimPrefix(at, "unix:"))
+	}
+	if have == "smtpd" || relay.Addr == "" && hostcheck.Meant(have) || relay.Addr != "" && !hostcheck.SameAddress("unix", at, relay) {
+		p.parameter("smtpd_sasl_path", path, "# Dovecot's socket, or Portreeve's SASL relay before it.\n")
+	}
+	for _, s := range p.Postfix.Services {
+		if _, listed := hostcheck.Kind(p.Portreeve, s); listed && s.Own("smtpd_sasl_path") && relay.Addr != "" && !hostcheck.Ours(s, s.Get("smtpd_sasl_path"), relay) {
+			p.set(s, "smtpd_sasl_path", path)
+		}
+	}
+}

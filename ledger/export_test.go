@@ -1,0 +1,28 @@
+package ledger
+
+import (
+	"context"
+	"time"
+)
+
+// AskAlways makes every look at failures a question: within a test the clock stands
+// still, and what is fresh is not what is meant.
+func AskAlways() { fresh = 0 }
+
+// ListenEvery is how late the other hosts may know.
+const ListenEvery = listenEvery + 100*time.Millisecond
+
+// CountBy is what a reload does, and the first failure after it.
+func (s *Shared) CountBy(c Counting) { s.counting.Store(&c) }
+
+// Abandon ends without a word, as a process that is killed.
+func (s *Shared) Abandon() {
+	s.stop()
+	s.ended.Wait()
+	s.link.Close()
+}
+
+// Strange puts events that this version does not know.
+func (s *Shared) Strange() error {
+	return s.laterAll(context.Background(), []event{{Kind: "of another version"}, {Kind: tellClear, Client: "no address"}})
+}

@@ -1,0 +1,101 @@
+package valkey
+
+import (
+	"context"
+	"time"
+)
+
+// Batch is what is told together, in the background.
+type Batch struct {
+	c       *Client
+	ops     []op
+	counted []bool // which answers are Counters
+}
+
+// Batch makes an empty one.
+func (c *Client) Batch() *Batch { return &Batch{c: c} }
+
+// Len is how much is in it.
+func (b *Batch) Len() int { return len(b.ops) }
+
+func (b *Batch) add(o op, counted bool) {
+	b.ops, b.counted = append(b.ops, o), append(b.counted, counted)
+}
+
+// Add counts a failure, as Client.AddFailures.
+func (b *Batch) Add(a Add) { b.add(b.c.addOp(a), true) }
+
+// Look asks what is known of a name.
+func (b *Batch) Look(name string, w Window) { b.add(b.c.counterOp("look", name, w), true) }
+
+// Begin is Client.Begin.
+func (b *Batch) Begin(name, id string, since time.Time, w Window) {
+	b.add(b.c.beginOp(name, id, since, w), true)
+}
+
+// Clear is Client.Clear for one name.
+func (b *Batch) Clear(name string, at time.Time, w Window) { b.add(b.c.clearOp(name, at, w), true) }
+
+// Grant tells of a POP login from an address.
+func (b *Batch) Grant(client, login string, at time.Time, keep time.Duration, most int) {
+	b.add(b.c.seenOp(kindGrants, client, login, at, keep, most), false)
+}
+
+// Visit tells of a login from a client.
+func (b *Batch) Visit(login, client string, at time.Time, keep time.Duration, most int) {
+	b.add(b.c.seenOp(kindVisits, login, client, at, keep, most), false)
+}
+
+// Commit charges a message that ended then, once, and ends its reservation.
+func (b *Batch) Commit(p Place, at time.Time) { b.add(b.c.commitOp(p, at), false) }
+
+// Renew keeps a reservation alive.
+func (b *Batch) Renew(p Place) {
+	p.Always = true
+	b.add(b.c.quotaOp("reserve", p, Limits{}, micros(ReservedFor.Microseconds())), false)
+}
+
+// Release ends a reservation.
+func (b *Batch) Release(p Place) { b.add(b.c.quotaOp("release", p, Limits{}), false) }
+
+// Reset forgets what an account has used.
+func (b *Batch) Reset(login string) {
+	b.add(b.c.quotaOp("reset", Place{Login: login}, Limits{}), false)
+}
+
+// Entry puts a journal entry.
+func (b *Batch) Entry(id, body string, keep time.Duration) { b.add(putOp(id, body, keep), false) }
+
+// Again counts further refusals under an id. It is the only thing here that must not
+// be told twice.
+func (b *Batch) Again(id string, a Again) { b.add(b.c.againOp(id, a), false) }
+
+// Told is what became of one of a batch.
+type Told struct {
+	Counter *Counter // of Add, Look, Begin and Clear
+	Err     error    // the store will never take it (Refused)
+}
+
+// Send tells all, in order as far as one server has them, and returns an answer for
+// each. With an error nobody knows which of them were heard; ErrAway stands for the
+// store's being away.
+func (b *Batch) Send(ctx context.Context) ([]Told, error) {
+	if !b.c.up.Load() {
+		return nil, ErrAway
+	}
+	told := make([]Told, len(b.ops))
+	for i, r := range b.c.run(ctx, b.ops...) {
+		err := r.Error()
+		if err == nil && b.counted[i] {
+			var k Counter
+			if k, err = b.c.counter(r); err == nil {
+				told[i].Counter = &k
+			}
+		}
+		if away(err) {
+			return nil, b.c.trip(err)
+		}
+		told[i].Err = err
+	}
+	return told, nil
+}
