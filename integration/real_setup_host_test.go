@@ -32,7 +32,7 @@ type setupHost struct {
 
 var setupHosts atomic.Int32
 
-// hostSettings is what a private instance needs of main.cf, and what the
+// settings is what a private instance needs of main.cf, and what the
 // stories' host has.
 func (h *setupHost) settings() []string {
 	return []string{

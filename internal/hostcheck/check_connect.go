@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"portreeve/internal/hostcheck/postfix"
 	"portreeve/internal/listen"
@@ -42,6 +43,10 @@ func checkPorts(h *Host, r *Report) {
 
 // checkReadable: the other checks take what cannot be read for empty.
 func checkReadable(h *Host, r *Report) {
+	for _, sentence := range h.failed {
+		i := strings.LastIndex(sentence, ": ")
+		r.problem(h.Config.Path, sentence[:i], sentence[i+2:])
+	}
 	for _, s := range h.guarded() {
 		if s.Stray != "" {
 			r.problem(h.masterCF(), fmt.Sprintf("%s has the argument %q, which is no option, so that it does not start", s.ID(), s.Stray),

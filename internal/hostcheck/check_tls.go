@@ -57,6 +57,11 @@ func Certificate(s *postfix.Service) bool {
 	return false
 }
 
+var (
+	plainPorts = map[string]int{"imap": 143, "pop3": 110}
+	tlsPorts   = map[string]int{"imap": 993, "pop3": 995}
+)
+
 // checkMailTLS: POP3 110 and 995, IMAP 143 and 993, STARTTLS on 110 and 143.
 func checkMailTLS(h *Host, r *Report) {
 	d := h.Dovecot
@@ -68,6 +73,13 @@ func checkMailTLS(h *Host, r *Report) {
 		for _, p := range h.Config.SMTPAfterPOP.Protocols {
 			if !slices.Contains(served, p) {
 				r.advice(d.Path, fmt.Sprintf("smtp_after_pop waits for %s logins, but Dovecot does not serve %s", p, p), "install and turn on that protocol")
+			}
+		}
+	}
+	for _, p := range []string{"imap", "pop3"} {
+		for listener, port := range map[string]int{p: plainPorts[p], p + "s": tlsPorts[p]} {
+			if slices.Contains(served, p) && d.Off(p+"-login", listener) {
+				r.advice(d.Path, fmt.Sprintf("nothing listens on port %d (inet_listener %s has port = 0); customers may have been told of it", port, listener), "leave out that line if they were")
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"portreeve/internal/hostcheck/dovecot"
 	"portreeve/internal/listen"
 )
 
@@ -126,6 +127,10 @@ var sessionCases = []fires{
 	{"tls", func(w *world) { w.set("smtpd_tls_cert_file", "") }, "problem: smtp/inet should offer TLS, but has no certificate"},
 	{"mail-tls", func(w *world) { w.dovecotSet("ssl", "no") }, "problem: ssl = no: no STARTTLS on 110"},
 	{"mail-tls", func(w *world) { w.Config.SMTPAfterPOP.Enabled = true; w.dovecotSet("protocols", "imap") }, "advice: smtp_after_pop waits for pop3 logins"},
+	{"mail-tls", func(w *world) {
+		off := dovecot.Section{Kind: "inet_listener", Name: "pop3s", Settings: map[string]string{"port": "0"}}
+		w.Dovecot.Sections = append([]dovecot.Section{{Kind: "service", Name: "pop3-login", Sections: []dovecot.Section{off}}}, w.Dovecot.Sections...)
+	}, "advice: nothing listens on port 995"},
 	{"postscreen", func(w *world) {
 		w.master("smtp       inet  n       -       y       -       -       smtpd", "smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd")
 		w.set("postscreen_bare_newline_enable", "yes")

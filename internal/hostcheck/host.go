@@ -37,7 +37,8 @@ type Host struct {
 	Synced func() (known, synchronised bool)                 // the kernel's clock
 	Stat   func(path string) (modified time.Time, err error) // of the store and the configuration
 
-	notLooked []string
+	notLooked []string // what could not be asked, with the reason
+	failed    []string // what failed though it should not have
 }
 
 // Options say where to look.
@@ -56,14 +57,14 @@ func Look(ctx context.Context, c *config.Config, d directory.Directory, o Option
 	}
 	if o.PostfixDir != None {
 		p, err := postfix.Load(ctx, o.Run, o.PostfixDir)
-		h.looked("Postfix", err, "run `postconf -n` by hand and mend what it says")
+		h.looked("Postfix", err, true, "run `postconf -n` by hand and mend what it says")
 		if err == nil {
 			h.Postfix = p
 		}
 	}
 	if o.DovecotConfig != None {
 		v, err := dovecot.Load(ctx, o.Run, o.DovecotConfig)
-		h.looked("Dovecot", err, "run `doveconf -n` by hand, as root, and mend what it says")
+		h.looked("Dovecot", err, h.Root, "run `doveconf -n` by hand, as root, and mend what it says")
 		if err == nil {
 			h.Dovecot = v
 		}
@@ -79,8 +80,14 @@ func Look(ctx context.Context, c *config.Config, d directory.Directory, o Option
 	return h
 }
 
-func (h *Host) looked(program string, err error, remedy string) {
-	if err != nil && !postfix.NotFound(err) {
+// looked notes a program that could not be asked: a problem if it should have
+// answered whoever asks.
+func (h *Host) looked(program string, err error, should bool, remedy string) {
+	switch {
+	case err == nil || postfix.NotFound(err):
+	case should:
+		h.failed = append(h.failed, fmt.Sprintf("this host's %s could not be asked for its configuration (%v): %s", program, err, remedy))
+	default:
 		h.notLooked = append(h.notLooked, fmt.Sprintf("%s (%v): %s", program, err, remedy))
 	}
 }

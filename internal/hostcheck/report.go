@@ -86,7 +86,7 @@ func Checks() []Check {
 		{"sasl-service", "a service name of Postfix that is not in `auth_failures.protocols`, or that Cyrus SASL does not know", checkSASLService},
 		{"mechanisms", "PLAIN or LOGIN not offered", checkMechanisms},
 		{"tls", "another use of TLS on 25, 587 and 465 than customers were told", checkTLS},
-		{"mail-tls", "POP3 or IMAP without TLS", checkMailTLS},
+		{"mail-tls", "POP3 or IMAP without TLS, or not on a port that customers know", checkMailTLS},
 		{"postscreen", "postscreen's deep protocol tests on a port where people log in", checkPostscreen},
 		{"delay-reject", "`smtpd_delay_reject = no`", checkDelayReject},
 		{"soft-bounce", "`soft_bounce = yes`", checkSoftBounce},

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// place is a directory with two files and a plan that changes them, and makes a
+// ground is a directory with two files and a plan that changes them, and makes a
 // third.
 type ground struct {
 	*testing.T

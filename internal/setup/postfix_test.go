@@ -62,8 +62,11 @@ func TestDebianBecomesContrib(t *testing.T) {
 // The texts are those that real Postfixes were recorded with.
 func TestRecordsAreWhatIsPlanned(t *testing.T) {
 	for _, release := range releases {
-		for from, to := range map[string]string{"default": "milter", "admin": "admin-milter"} {
+		for to, from := range map[string]string{"milter": "default", "policy-only": "default", "admin-milter": "admin"} {
 			h := hostOf(t, release+"-"+from)
+			if to == "policy-only" {
+				h.conf.Listen.Milter = listen.Address{}
+			}
 			h.apply()
 			want := recorded(t, release+"-"+to)
 			for _, name := range []string{"main.cf", "master.cf"} {
@@ -277,6 +280,21 @@ func TestGateThatStays(t *testing.T) {
 	p := h.apply()
 	if got := h.value("2587", "smtpd_client_restrictions"); got != "permit_sasl_authenticated,reject" || !strings.Contains(strings.Join(p.Notes, " "), "smtpd_client_restrictions of 2587/inet stay") {
 		t.Errorf("%q, notes %q", got, p.Notes)
+	}
+}
+
+// At the end of the message the same list is asked, unless there was another.
+func TestEndOfDataOfPolicyOnly(t *testing.T) {
+	for have, want := range map[string]string{"": "$portreeve_mx_sender", "check_policy_service inet:127.0.0.1:10031": "$portreeve_mx_end_of_data"} {
+		h := hostOf(t, "bookworm-default").main("", "smtpd_end_of_data_restrictions = "+have)
+		h.conf.Listen.Milter = listen.Address{}
+		h.apply()
+		if raw, _ := h.service("smtp").Option("smtpd_end_of_data_restrictions"); raw != want {
+			t.Errorf("%q becomes %q, want %q", have, raw, want)
+		}
+		if got := h.value("smtp", "smtpd_end_of_data_restrictions"); got != strings.TrimSuffix(dataAsked+", "+have, ", ") {
+			t.Errorf("%q becomes %q", have, got)
+		}
 	}
 }
 

@@ -127,7 +127,8 @@ func (p *planner) newMilters(mx *postfix.Service) []string {
 	}
 	value := p.milterList(ours, others, false)
 	if len(others) > 0 {
-		return []string{"{ smtpd_milters = " + value + " }"}
+		// As in Debian's sample: by it a DKIM milter knows what to sign.
+		return []string{"{ smtpd_milters = " + value + " }", "milter_macro_daemon_name=ORIGINATING"}
 	}
 	return []string{"smtpd_milters=" + value, "milter_default_action=tempfail"}
 }

@@ -56,39 +56,21 @@ func (p *planner) lists(s *postfix.Service, mixed bool) []want {
 	if mixed {
 		prefix = "portreeve_mx_"
 	}
-	wants := []want{}
-	add := func(option, name string, merge func(list) (list, error), old postfix.Restriction, from list) {
-		have, err := s.List(option)
-		if err != nil {
-			p.block("%v", err)
-			return
-		}
-		rest, kept := p.without(s, have, old)
-		if from != nil {
-			rest, _ = p.without(s, from, old)
-		}
-		merged, err := merge(rest)
-		if err != nil {
-			p.block("%s of %s: %v", option, s.ID(), err)
-			return
-		}
-		for i, r := range merged {
-			if r == old && kept != nil {
-				merged[i] = *kept
-			}
-		}
-		wants = append(wants, want{s, option, prefix + name, merged, have})
-	}
-	relay := p.relayCall(s)
-	add("smtpd_relay_restrictions", "relay", func(l list) (list, error) { return mergeRelay(l, relay, mixed) }, relay, base)
-	sender := p.senderCall(s, mixed)
+	relay, sender := p.relayCall(s), p.senderCall(s, mixed)
 	first := func(l list) (list, error) { return mergeSender(l, sender), nil }
+	wants := p.want(s, "smtpd_relay_restrictions", prefix+"relay", relay, base,
+		func(l list) (list, error) { return mergeRelay(l, relay, mixed) })
 	switch {
 	case p.Recipe == RecipePolicy:
-		add("smtpd_sender_restrictions", "sender", first, sender, gateless("smtpd_sender_restrictions", gates))
-		add("smtpd_end_of_data_restrictions", "end_of_data", first, sender, nil)
+		wants = append(wants, p.want(s, "smtpd_sender_restrictions", prefix+"sender", sender, gateless("smtpd_sender_restrictions", gates), first)...)
+		end := p.want(s, "smtpd_end_of_data_restrictions", prefix+"sender", sender, nil, first)
+		if len(end) > 0 && len(end[0].list) > 1 { // not the same as for the sender
+			end[0].name = prefix + "end_of_data"
+		}
+		wants = append(wants, end...)
 	case mixed:
-		add("smtpd_data_restrictions", "data", func(l list) (list, error) { return mergeData(l, sender), nil }, sender, nil)
+		wants = append(wants, p.want(s, "smtpd_data_restrictions", prefix+"data", sender, nil,
+			func(l list) (list, error) { return mergeData(l, sender), nil })...)
 	}
 	for _, option := range gates {
 		if p.Recipe != RecipePolicy || option != "smtpd_sender_restrictions" {
@@ -96,6 +78,29 @@ func (p *planner) lists(s *postfix.Service, mixed bool) []want {
 		}
 	}
 	return wants
+}
+
+// want merges a call into one list of a service, or into another one that is to
+// take its place. It is empty if that cannot be done.
+func (p *planner) want(s *postfix.Service, option, name string, call postfix.Restriction, from list, merge func(list) (list, error)) []want {
+	have, err := s.List(option)
+	if err != nil {
+		p.block("%v", err)
+		return nil
+	}
+	rest, kept := p.without(s, have, call)
+	if from != nil {
+		rest, _ = p.without(s, from, call)
+	}
+	merged, err := merge(rest)
+	if err != nil {
+		p.block("%s of %s: %v", option, s.ID(), err)
+		return nil
+	}
+	if i := slices.Index(merged, call); i >= 0 && kept != nil {
+		merged[i] = *kept
+	}
+	return []want{{s, option, name, merged, have}}
 }
 
 // gateless is an empty list for a gate that is to go, else nil: as it is.

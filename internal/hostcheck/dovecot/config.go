@@ -145,6 +145,21 @@ func (c *Config) Listener(service, name string) (Section, bool) {
 	return Section{}, false
 }
 
+// Off tells whether an inet_listener of a service is turned off (port = 0).
+func (c *Config) Off(service, listener string) bool {
+	for _, s := range c.Sections {
+		if s.Kind != "service" || s.Name != service {
+			continue
+		}
+		for _, l := range s.Sections {
+			if l.Kind == "inet_listener" && l.Name == listener && l.Settings["port"] == "0" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Mode is a listener's mode; ok is false where it is not set, or unreadable.
 func (s Section) Mode() (mode uint64, ok bool) {
 	mode, err := strconv.ParseUint(s.Settings["mode"], 8, 32)
