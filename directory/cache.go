@@ -190,9 +190,12 @@ func (c *Cache) get(ctx context.Context, k key) (answer, error) {
 		c.count("memory")
 		return kept.answer, nil
 	}
-	if !has && !k.worthAsking() {
-		c.mu.Unlock()
-		return answer{}, nil
+	if !has {
+		c.mu.Unlock() // names take time to be read
+		if !k.worthAsking() {
+			return answer{}, nil
+		}
+		c.mu.Lock()
 	}
 	t := &c.trouble[k.kind]
 	usable := has && kept.found && now.Before(kept.until.Add(goOnFor))
@@ -239,7 +242,7 @@ func (c *Cache) count(from string) {
 
 // fly asks the source, unless somebody does already.
 func (c *Cache) fly(generation uint64, k key) <-chan singleflight.Result {
-	name := strconv.FormatUint(generation, 36) + string('0'+rune(k.kind)) + k.name
+	name := strconv.FormatUint(generation, 36) + k.kind.String() + " " + k.name
 	return c.flights.DoChan(name, func() (any, error) { return c.ask(generation, k) })
 }
 

@@ -117,7 +117,7 @@ func mysqlConnector(dsn string) (driver.Connector, string, error) {
 		return nil, "", err
 	}
 	c.Logger = &mysql.NopLogger{} // what it says there comes back as an error as well
-	c.MultiStatements = false
+	c.MultiStatements, c.AllowAllFiles = false, false
 	if c.Timeout == 0 {
 		c.Timeout = deadline
 	}

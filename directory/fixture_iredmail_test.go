@@ -25,6 +25,7 @@ var iredmailTables = fixture{
 		directory.MySQL: strings.NewReplacer("FLAG", "TINYINT(1)", "IDENT", "BIGINT(20) UNSIGNED AUTO_INCREMENT PRIMARY KEY",
 			"CHARS", "CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci").Replace(iredmailDDL),
 	},
+	grants: []string{"mailbox (username, domain, active, enablesmtp, enablesmtpsecured)", "domain (domain, active, backupmx)", "alias_domain (alias_domain, target_domain, active)", "forwardings (address, forwarding, is_alias, active)"},
 	fill: func(r rows, w directorytest.World) {
 		for _, d := range w.Domains {
 			r.add("domain", row{"domain": d.Name})

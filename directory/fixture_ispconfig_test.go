@@ -18,6 +18,7 @@ CREATE TABLE mail_relay_domain (relay_domain_id bigint(20) NOT NULL AUTO_INCREME
 CREATE TABLE mail_user (mailuser_id int(11) unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY, server_id int(11) unsigned NOT NULL DEFAULT 0, email varchar(255) NOT NULL DEFAULT '', login varchar(255) NOT NULL DEFAULT '', password varchar(255) NOT NULL DEFAULT '', postfix enum('n','y') NOT NULL DEFAULT 'y', disableimap enum('n','y') NOT NULL DEFAULT 'n', disabledeliver enum('n','y') NOT NULL DEFAULT 'n', disablesmtp enum('n','y') NOT NULL DEFAULT 'n', KEY server_id (server_id, email), KEY email_access (email)) DEFAULT CHARSET=utf8;
 `,
 	},
+	grants: []string{"mail_user (email, login, disablesmtp)", "mail_domain (domain, active)", "mail_forwarding (source, destination, type, active, allow_send_as)", "mail_relay_domain (domain, active, access)"},
 	fill: func(r rows, w directorytest.World) {
 		for _, d := range w.Domains {
 			r.add("mail_domain", row{"domain": d.Name, "active": "y"})

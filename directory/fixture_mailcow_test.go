@@ -20,6 +20,7 @@ CREATE TABLE alias (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, address VARCHAR(
 CREATE TABLE sender_acl (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, logged_in_as VARCHAR(255) NOT NULL, send_as VARCHAR(255) NOT NULL, external TINYINT(1) NOT NULL DEFAULT '0') DEFAULT CHARSET=utf8mb4;
 `,
 	},
+	grants: []string{"mailbox (username, domain, active, kind, attributes)", "domain (domain, active)", "alias_domain (alias_domain, target_domain, active)", "alias (id, address, goto, active, sender_allowed)", "sender_acl (logged_in_as, send_as, external)"},
 	fill: func(r rows, w directorytest.World) {
 		for _, d := range w.Domains {
 			r.add("domain", row{"domain": d.Name})

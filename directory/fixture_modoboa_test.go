@@ -30,6 +30,7 @@ var modoboaTables = fixture{
 		directory.MySQL:    strings.NewReplacer("IDENT", "integer PRIMARY KEY", "BOOL", "bool", "MOMENT", "datetime(6)", "CHARS", "CHARSET utf8mb4").Replace(modoboaDDL),
 		directory.SQLite:   strings.NewReplacer("IDENT", "integer PRIMARY KEY", "BOOL", "bool", "MOMENT", "datetime", " CHARS", "").Replace(modoboaDDL),
 	},
+	grants: []string{"core_user (id, email, is_active)", "admin_mailbox (id, user_id, domain_id)", "admin_domain (id, name, enabled)", "admin_domainalias (name, target_id, enabled)", "admin_alias (id, address, enabled, expire_at)", "modoboa_admin_aliasrecipient (alias_id, r_mailbox_id)", "admin_senderaddress (mailbox_id, address)"},
 	fill: func(r rows, w directorytest.World) {
 		m := &modoboaRows{rows: r}
 		for _, d := range w.Domains {

@@ -35,6 +35,7 @@ CREATE TABLE accounts (login PRIMARY KEY, smtp, forward, messages_per_hour, reci
 CREATE TABLE addresses (login NOT NULL, address, kind NOT NULL);
 `,
 	},
+	grants: []string{"domains (name, customer)", "accounts (login, smtp, forward, messages_per_hour, recipients_per_hour)", "addresses (login, address, kind)"},
 	fill: func(r rows, w directorytest.World) {
 		for _, d := range w.Domains {
 			for _, name := range append([]string{d.Name}, d.Aliases...) {

@@ -34,6 +34,7 @@ CREATE TABLE alias (address varchar(255) NOT NULL PRIMARY KEY, goto text NOT NUL
 CREATE TABLE alias_domain (alias_domain varchar(255) NOT NULL PRIMARY KEY, target_domain varchar(255) NOT NULL, active tinyint(1) NOT NULL DEFAULT '1');
 `,
 	},
+	grants: []string{"mailbox (username, domain, active, smtp_active)", "domain (domain, active, backupmx)", "alias (address, goto, domain, active)", "alias_domain (alias_domain, target_domain, active)"},
 	fill: func(r rows, w directorytest.World) {
 		for _, d := range w.Domains {
 			r.add("domain", row{"domain": d.Name})

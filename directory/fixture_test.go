@@ -21,6 +21,7 @@ type fixture struct {
 	lacks   directorytest.Features
 	latin1  directory.Driver            // whose tables hold no other letters
 	tables  map[directory.Driver]string // DDL, by the drivers that it has tables for
+	grants  []string                    // what its reader may read: table (columns)
 	fill    func(r rows, w directorytest.World)
 	life    func(r rows) known // rows as its users have them
 }
@@ -43,6 +44,8 @@ type database struct {
 	driver directory.Driver
 	admin  *sql.DB
 	dsn    string
+	user   string
+	grant  func(table, columns string) string // the statement for it; nil: there are no users
 }
 
 // rows writes rows.
@@ -94,6 +97,12 @@ func runFixture(t *testing.T, f fixture, d directory.Driver, fresh func(t *testi
 		db := fresh(t)
 		r := rows{t, db.driver, db.admin}
 		r.exec(f.tables[db.driver])
+		for _, g := range f.grants {
+			table, columns, _ := strings.Cut(g, " ")
+			if db.grant != nil {
+				r.exec(db.grant(table, columns))
+			}
+		}
 		fill(r)
 		d, err := directory.OpenSQL(db.driver, db.dsn, f.queries)
 		if err != nil {

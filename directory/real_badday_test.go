@@ -27,7 +27,7 @@ func patients(t *testing.T, test func(t *testing.T, p patient)) {
 	each(t, func(t *testing.T, s *sqlServer) {
 		db := s.fresh(t)
 		r := rows{t, db.driver, db.admin}
-		r.exec(own.tables[s.driver])
+		tables(r, db)
 		own.fill(r, directorytest.Small())
 		test(t, patient{s.Server, func(t *testing.T) directory.Directory { return openSQL(t, db.driver, db.dsn, own.queries) }})
 	})
@@ -37,6 +37,15 @@ func patients(t *testing.T, test func(t *testing.T, p patient)) {
 		base := loadLDAP(t, s, directorytest.Small())
 		test(t, patient{s.Server, func(t *testing.T) directory.Directory { return openLDAP(t, ldapOptions(s, base)) }})
 	})
+}
+
+// tables makes those of own, for their reader.
+func tables(r rows, db database) {
+	r.exec(own.tables[db.driver])
+	for _, g := range own.grants {
+		table, columns, _ := strings.Cut(g, " ")
+		r.exec(db.grant(table, columns))
+	}
 }
 
 func openSQL(t *testing.T, driver directory.Driver, dsn string, q directory.Queries) *directory.SQL {
@@ -208,7 +217,7 @@ func TestRealConnections(t *testing.T) {
 	each(t, func(t *testing.T, s *sqlServer) {
 		db := s.fresh(t)
 		r := rows{t, db.driver, db.admin}
-		r.exec(own.tables[s.driver])
+		tables(r, db)
 		own.fill(r, directorytest.Small())
 		c := cached(t, openSQL(t, db.driver, db.dsn, own.queries), directory.CacheOptions{TTL: time.Minute})
 		var all sync.WaitGroup
@@ -237,7 +246,7 @@ func TestRealSlowQuery(t *testing.T) {
 	}
 	each(t, func(t *testing.T, s *sqlServer) {
 		db := s.fresh(t)
-		rows{t, db.driver, db.admin}.exec(own.tables[s.driver])
+		tables(rows{t, db.driver, db.admin}, db)
 		q := own.queries
 		q.Addresses = "SELECT 'a@domena.cz' FROM (SELECT " + sleep[s.driver] + ") slow WHERE ? <> ''"
 		c := cached(t, openSQL(t, db.driver, db.dsn, q), directory.CacheOptions{TTL: time.Minute})
@@ -268,10 +277,13 @@ func TestRealMistakes(t *testing.T) {
 		db := s.fresh(t)
 		wrong := openSQL(t, db.driver, strings.Replace(db.dsn, password, "jine-Heslo:8", 1), own.queries)
 		mistake(t, wrong, "jine-Heslo:8", map[directory.Driver]string{directory.Postgres: "password authentication failed", directory.MySQL: "Access denied"}[s.driver])
-		tables := openSQL(t, db.driver, db.dsn, own.queries)
-		mistake(t, tables, password, map[directory.Driver]string{directory.Postgres: `relation "accounts" does not exist`, directory.MySQL: "accounts' doesn't exist"}[s.driver])
-		rows{t, db.driver, db.admin}.exec(own.tables[s.driver])
-		expect(t, tables, nobody, "none", patience)
+		r := rows{t, db.driver, db.admin}
+		tables(r, db)
+		r.exec("ALTER TABLE accounts RENAME TO gone;\n")
+		empty := openSQL(t, db.driver, db.dsn, own.queries)
+		mistake(t, empty, password, map[directory.Driver]string{directory.Postgres: `relation "accounts" does not exist`, directory.MySQL: "accounts' doesn't exist"}[s.driver])
+		r.exec("ALTER TABLE gone RENAME TO accounts;\n")
+		expect(t, empty, nobody, "none", patience)
 		columns := own.queries
 		columns.Account = "SELECT smpt FROM accounts WHERE login = ?"
 		mistake(t, openSQL(t, db.driver, db.dsn, columns), password, "smpt")

@@ -5,6 +5,7 @@ package directory_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -22,6 +23,9 @@ var slapdOptions = servers.SlapdOptions{
 	Schema: ldapAttributes("1.3.6.1.4.1.1466.115.121.1.15", "caseIgnoreMatch", "mailLogin", "mailDomainName", "mailDomainAlias", "mailOwnAddress", "mailSender") +
 		ldapAttributes("1.3.6.1.4.1.1466.115.121.1.7", "booleanMatch", "mailSmtp", "mailForward") +
 		ldapAttributes("1.3.6.1.4.1.1466.115.121.1.27", "integerMatch", "mailMessages", "mailRecipients") +
+		ldapAttributes("1.3.6.1.4.1.1466.115.121.1.26", "caseIgnoreIA5Match", "shadowAddress", "accountStatus", "domainStatus", "enabledService", "domainName", "domainAliasName", "domainBackupMX") +
+		"objectclass ( 1.3.6.1.4.1.4203.666.2.2 NAME 'mailUser' SUP top STRUCTURAL MUST mail MAY ( shadowAddress $ accountStatus $ domainStatus $ enabledService ) )\n" +
+		"objectclass ( 1.3.6.1.4.1.4203.666.2.3 NAME 'mailDomain' SUP top STRUCTURAL MUST domainName MAY ( domainAliasName $ accountStatus $ enabledService $ domainBackupMX ) )\n" +
 		"objectclass ( 1.3.6.1.4.1.4203.666.2.1 NAME 'mailThing' SUP top STRUCTURAL MUST cn MAY ( mailLogin $ mailDomainName $ mailDomainAlias $ mailOwnAddress $ mailSender $ mailSmtp $ mailForward $ mailMessages $ mailRecipients ) )",
 	Access: `access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="cn=portreeve,dc=test" read by * none`,
@@ -128,6 +132,7 @@ func TestRealLDAP(t *testing.T) {
 		})
 	}
 	t.Run("Life", func(t *testing.T) { ldapLife(t, s) })
+	t.Run("IRedMail", func(t *testing.T) { ldapIRedMail(t, s) })
 	t.Run("People", func(t *testing.T) { ldapPeople(t, s) })
 }
 
@@ -155,6 +160,37 @@ func ldapLife(t *testing.T, s *servers.Slapd) {
 	if a, found, err := d.Account(context.Background(), "two@domena.cz"); found || err == nil || !strings.Contains(err.Error(), "finds two entries") {
 		t.Errorf("an account with two entries is %v, %v, %v", a, found, err)
 	}
+}
+
+// ldapIRedMail is contrib/directory/iredmail-ldap.toml, with entries as iRedMail's
+// users have them.
+func ldapIRedMail(t *testing.T, s *servers.Slapd) {
+	base := loadLDAP(t, s, directorytest.World{})
+	domain := func(name string, more map[string][]string) {
+		one := map[string][]string{"objectClass": {"mailDomain"}, "domainName": {name}, "accountStatus": {"active"}, "enabledService": {"mail", "domainalias"}}
+		maps.Copy(one, more)
+		entry(t, s, "domainName="+name+","+base, one)
+	}
+	user := func(mail string, more map[string][]string) {
+		one := map[string][]string{"objectClass": {"mailUser"}, "mail": {mail}, "accountStatus": {"active"}, "enabledService": {"mail", "smtp", "imap"}}
+		maps.Copy(one, more)
+		entry(t, s, "mail="+mail+","+base, one)
+	}
+	domain("domena.cz", map[string][]string{"domainAliasName": {"domena.eu"}})
+	domain("off.cz", map[string][]string{"accountStatus": {"disabled"}})
+	domain("zaloha.cz", map[string][]string{"domainBackupMX": {"yes"}})
+	user("jan@domena.cz", map[string][]string{"shadowAddress": {"prodej@domena.cz", "jan@domena.eu"}})
+	user("off@domena.cz", map[string][]string{"accountStatus": {"disabled"}})
+	user("ctenar@domena.cz", map[string][]string{"enabledService": {"mail", "imap"}})
+	user("eva@off.cz", map[string][]string{"domainStatus": {"disabled"}})
+	o := iredmailLDAP(t)
+	o.URL, o.BindDN, o.Password, o.Base = s.LDAP(), "cn=portreeve,dc=test", password, base
+	known{
+		enabled: []string{"jan@domena.cz"}, none: []string{"off@domena.cz", "ctenar@domena.cz", "eva@off.cz", "prodej@domena.cz"},
+		groups:    map[string]string{"domena.cz": "domena.cz domena.eu", "domena.eu": "domena.cz domena.eu", "off.cz": "", "zaloha.cz": ""},
+		addresses: map[string]string{"jan@domena.cz": "jan@domena.eu prodej@domena.cz"},
+		local:     []string{"domena.cz", "domena.eu", "zaloha.cz"}, foreign: []string{"off.cz", "seznam.cz"},
+	}.check(t, openLDAP(t, o))
 }
 
 // ldapPeople is the example of docs/directory.md: a company's inetOrgPersons.

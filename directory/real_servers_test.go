@@ -5,7 +5,6 @@
 package directory_test
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -89,26 +88,26 @@ type sqlServer struct {
 	driver directory.Driver
 	admin  func(t *testing.T, database string) *sql.DB
 	dsn    func(user, password, database string) string
-	grant  []string // with the database for %[1]s and the password for %[2]s
+	create []string // a place for tables, %[1]s, and a user of that name, with the password %[2]s
+	to     string   // what a GRANT is on, table %[1]s of the place %[2]s, and to whom
 }
 
 func newPostgres(t *testing.T) *sqlServer {
 	s, err := servers.NewPostgres(t.Context(), place(t, "postgres"), password)
 	mine(t, s, err)
+	// Schemas of one database: to make a database takes half a second.
+	in := func(user, password, schema string) string {
+		return s.PostgresDSN(user, password, "postgres") + "&search_path=" + schema
+	}
 	return &sqlServer{
-		Server: s, driver: directory.Postgres, dsn: s.PostgresDSN,
-		admin: func(t *testing.T, database string) *sql.DB {
-			if database == "" {
-				database = "postgres"
-			}
-			return adminDB(t, "pgx", s.PostgresDSN("postgres", password, database))
+		Server: s, driver: directory.Postgres, dsn: in,
+		admin: func(t *testing.T, schema string) *sql.DB {
+			return adminDB(t, "pgx", in("postgres", password, schema))
 		},
-		// docs/directory.md says the same.
-		grant: []string{
-			"CREATE ROLE %[1]s LOGIN PASSWORD '%[2]s'",
-			"GRANT CONNECT ON DATABASE %[1]s TO %[1]s",
-			"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO %[1]s",
+		create: []string{
+			"CREATE SCHEMA %[1]s", "CREATE ROLE %[1]s LOGIN PASSWORD '%[2]s'", "GRANT USAGE ON SCHEMA %[1]s TO %[1]s",
 		},
+		to: "%[1]s TO %[2]s",
 	}
 }
 
@@ -120,7 +119,8 @@ func newMariaDB(t *testing.T) *sqlServer {
 		admin: func(t *testing.T, database string) *sql.DB {
 			return adminDB(t, "mysql", s.MariaDBRoot(database))
 		},
-		grant: []string{"CREATE USER %[1]s@'127.0.0.1' IDENTIFIED BY '%[2]s'", "GRANT SELECT ON %[1]s.* TO %[1]s@'127.0.0.1'"},
+		create: []string{"CREATE DATABASE %[1]s", "CREATE USER %[1]s@'127.0.0.1' IDENTIFIED BY '%[2]s'"},
+		to:     "%[2]s.%[1]s TO %[2]s@'127.0.0.1'",
 	}
 }
 
@@ -134,20 +134,20 @@ func adminDB(t *testing.T, driver, dsn string) *sql.DB {
 	return db
 }
 
-// fresh is an empty database, and a user of its name who may read it.
+// fresh is an empty place for tables, and a user of its name who may read what is
+// granted.
 func (s *sqlServer) fresh(t *testing.T) database {
 	t.Helper()
 	name := fmt.Sprintf("mail%d", host.n.Add(1))
-	if _, err := s.admin(t, "").Exec("CREATE DATABASE " + name); err != nil {
-		t.Fatal(err)
-	}
-	db := s.admin(t, name)
-	for _, grant := range s.grant {
-		if _, err := db.ExecContext(context.Background(), fmt.Sprintf(grant, name, password)); err != nil {
+	server := s.admin(t, "")
+	for _, one := range s.create {
+		if _, err := server.ExecContext(t.Context(), fmt.Sprintf(one, name, password)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return database{s.driver, db, s.dsn(name, password, name)}
+	return database{s.driver, s.admin(t, name), s.dsn(name, password, name), name, func(table, columns string) string {
+		return "GRANT SELECT " + columns + " ON " + fmt.Sprintf(s.to, table, name)
+	}}
 }
 
 // each runs a test on PostgreSQL and on MariaDB, each with a server of its own.

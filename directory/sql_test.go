@@ -226,6 +226,8 @@ func TestSQLiteIsOnlyRead(t *testing.T) {
 // Roundcube's identities, in the columns of its 1.7-beta.
 func TestRoundcubeSQLite(t *testing.T) { roundcubeOn(t, freshSQLite) }
 
+var roundcubeGrants = []string{"users (user_id, username)", "identities (user_id, email, del)"}
+
 func roundcubeOn(t *testing.T, fresh func(*testing.T) database) {
 	t.Helper()
 	db := fresh(t)
@@ -236,6 +238,12 @@ func roundcubeOn(t *testing.T, fresh func(*testing.T) database) {
 	r.exec(`CREATE TABLE users (user_id ` + serial + `, username varchar(128)` + binary + ` NOT NULL, mail_host varchar(128) NOT NULL);
 CREATE TABLE identities (identity_id ` + serial + `, user_id integer NOT NULL, del ` + small + ` NOT NULL, standard ` + small + ` NOT NULL, name varchar(128) NOT NULL, email varchar(128) NOT NULL);
 `)
+	if db.grant != nil {
+		for _, g := range roundcubeGrants {
+			table, columns, _ := strings.Cut(g, " ")
+			r.exec(db.grant(table, columns))
+		}
+	}
 	r.add("users", row{"user_id": 1, "username": somebody, "mail_host": "localhost"}, row{"user_id": 2, "username": "eva@domena.cz", "mail_host": "localhost"},
 		row{"user_id": 3, "username": somebody, "mail_host": "imap.domena.cz"}) // by another name of the server
 	for i, one := range []row{

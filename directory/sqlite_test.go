@@ -23,7 +23,7 @@ func freshSQLite(t *testing.T) database {
 			t.Error(err)
 		}
 	})
-	return database{directory.SQLite, db, path}
+	return database{driver: directory.SQLite, admin: db, dsn: path}
 }
 
 func TestSQLite(t *testing.T) {

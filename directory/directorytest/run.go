@@ -38,7 +38,7 @@ type suite struct {
 
 // Run checks an implementation.
 func Run(t *testing.T, src Source) {
-	s := suite{src, Small().without(src.Lacks)}
+	s := suite{src, Small().Without(src.Lacks)}
 	for _, tt := range []struct {
 		name string
 		test func(s suite, t *testing.T, d directory.Directory)

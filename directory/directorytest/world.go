@@ -57,8 +57,8 @@ func Small() World {
 	}
 }
 
-// without is the world of a source that lacks something.
-func (w World) without(f Features) World {
+// Without is the world of a source that lacks something.
+func (w World) Without(f Features) World {
 	v := World{Domains: w.Domains}
 	aliases := map[string]bool{}
 	for _, d := range w.Domains {

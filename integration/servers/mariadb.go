@@ -3,6 +3,7 @@ package servers
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -19,16 +20,18 @@ func NewMariaDB(ctx context.Context, dir string) (*Server, error) {
 	if s.Port, err = freePort(); err != nil {
 		return nil, err
 	}
-	data := filepath.Join(dir, "data")
-	if err := give(data, "mysql"); err != nil {
+	data, tmp := filepath.Join(dir, "data"), filepath.Join(dir, "tmp")
+	if err := errors.Join(give(data, "mysql"), give(tmp, "mysql")); err != nil {
 		return nil, err
 	}
-	if err := run(exec.CommandContext(ctx, "mariadb-install-db", "--no-defaults", "--datadir="+data, "--user=mysql",
+	// In a directory of its own: one that starts deletes the temporary tables of
+	// others that it finds (MariaDB 10.11).
+	if err := run(exec.CommandContext(ctx, "mariadb-install-db", "--no-defaults", "--datadir="+data, "--tmpdir="+tmp, "--user=mysql",
 		"--auth-root-authentication-method=normal", "--skip-test-db")); err != nil {
 		return nil, fmt.Errorf("%w: install the packages of servers.txt", err)
 	}
 	s.command = func() *exec.Cmd {
-		return exec.Command("mariadbd", "--no-defaults", "--datadir="+data, "--user=mysql", "--socket="+s.socket(),
+		return exec.Command("mariadbd", "--no-defaults", "--datadir="+data, "--tmpdir="+tmp, "--user=mysql", "--socket="+s.socket(),
 			"--bind-address=127.0.0.1", "--port="+strconv.Itoa(s.Port), "--pid-file="+filepath.Join(data, "pid"), "--skip-name-resolve",
 			"--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--performance-schema=off")
 	}

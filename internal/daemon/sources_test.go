@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"database/sql"
 	"os"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"portreeve/directory"
 	"portreeve/internal/config"
 	"portreeve/internal/listen"
+	"portreeve/rules"
 )
 
 // inSQL is plain with its accounts in a database.
@@ -204,6 +206,50 @@ func TestSourcesAreSettled(t *testing.T) {
 	s.settle(nil, time.Hour, func(error) {})
 	if err := s.close(); err != nil || len(s.open)+len(s.retired) > 0 {
 		t.Errorf("%d are open and %d retired: %v", len(s.open), len(s.retired), err)
+	}
+}
+
+// slow is a source that answers when it is told to, unless it is closed before.
+type slow struct {
+	directory.Directory
+	begun, goOn chan struct{}
+}
+
+func (s slow) Account(ctx context.Context, login string) (*rules.Account, bool, error) {
+	close(s.begun)
+	select {
+	case <-s.goOn:
+		return &rules.Account{Login: login, SMTP: true}, true, nil
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+}
+
+// A look-up that began before the reload gets its answer.
+func TestReloadLeavesLookupsAlone(t *testing.T) {
+	source := slow{begun: make(chan struct{}), goOn: make(chan struct{})}
+	c, err := directory.NewCache(source, directory.CacheOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSources(time.Now, nil)
+	s.open["of before"] = c
+	answer := make(chan error)
+	go func() {
+		_, _, err := c.Account(t.Context(), "jan@domena.cz")
+		answer <- err
+	}()
+	<-source.begun
+	s.settle(nil, closeAfter, func(err error) { t.Error(err) })
+	if len(s.open) != 0 || len(s.retired) != 1 {
+		t.Errorf("%d are open, %d retired", len(s.open), len(s.retired))
+	}
+	close(source.goOn)
+	if err := <-answer; err != nil {
+		t.Error(err)
+	}
+	if err := s.close(); err != nil || len(s.retired) > 0 {
+		t.Errorf("%d retired: %v", len(s.retired), err)
 	}
 }
 
