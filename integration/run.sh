@@ -13,11 +13,9 @@ suites=("$@")
 # `go test` itself prints the result. For a single test:
 # TESTFLAGS="-run TestKill" integration/run.sh bookworm
 # For some of the packages: TESTPACKAGES=./directory integration/run.sh bookworm
-# The shared store's conformance suite joins them when it passes as a whole:
-# TESTPACKAGES=./ledger still fails one case of a clock that was set forward.
 play() {
 	CGO_ENABLED=0 go test -count=1 -v -p 1 -timeout 20m -tags real -exec "$PWD/integration/inside.sh $1" \
-		${TESTFLAGS:-} ${TESTPACKAGES:-./integration ./directory}
+		${TESTFLAGS:-} ${TESTPACKAGES:-./integration ./directory ./ledger}
 }
 
 have_programs() {

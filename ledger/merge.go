@@ -18,8 +18,9 @@ type heard struct {
 // learned is what was news to this host.
 type learned struct {
 	failures []rules.Failure
-	voided   bool   // some were forgotten
-	block    string // the id that is in force now, if it was another, or none
+	voided   bool            // some were forgotten
+	left     []rules.Failure // then, those that were not
+	block    string          // the id that is in force now, if it was another, or none
 	since    time.Time
 	above    bool // the key is above the limit
 }
@@ -46,6 +47,9 @@ func (t counters[K]) merge(k K, h heard, now time.Time, w Window) (l learned) {
 		}
 		c.add(f, w)
 		l.failures = append(l.failures, f)
+	}
+	if l.voided {
+		l.left = slices.Clone(c.failures)
 	}
 	if len(c.failures) == 0 {
 		t.remove(k)

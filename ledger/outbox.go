@@ -52,7 +52,7 @@ type event struct {
 	Recipients int    `json:"recipients,omitempty"` // of a message
 
 	Event   uint64 `json:"event,omitempty"` // of a failure
-	Same    uint64 `json:"same,omitempty"`
+	Same    uint32 `json:"same,omitempty"`
 	Counted bool   `json:"counted,omitempty"`
 	Detail  []byte `json:"detail,omitempty"`
 }
@@ -64,6 +64,7 @@ func (e event) at() time.Time { return time.Unix(0, e.Time) }
 type outbox struct {
 	db   *store.DB
 	wake chan struct{}
+	most int // that wait
 
 	mu      sync.Mutex
 	last    int64
@@ -80,7 +81,7 @@ type acknowledged struct {
 }
 
 func openOutbox(ctx context.Context, db *store.DB) (*outbox, error) {
-	o := &outbox{db: db, wake: make(chan struct{}, 1)}
+	o := &outbox{db: db, wake: make(chan struct{}, 1), most: maxWaiting}
 	rows, err := db.Reader().QueryContext(ctx, "select seq from outbox order by seq")
 	if err != nil {
 		return nil, err
@@ -121,7 +122,7 @@ func (e event) put(seq int64) func(store.Tx) error {
 func (o *outbox) send(seq int64) {
 	o.mu.Lock()
 	o.insert(seq)
-	for len(o.waiting) > maxWaiting {
+	for len(o.waiting) > o.most {
 		o.gone = append(o.gone, o.waiting[0])
 		o.waiting = o.waiting[1:]
 		o.dropped++

@@ -236,26 +236,26 @@ func flushAll(t testing.TB, addrs []string) {
 type shelf struct {
 	t     testing.TB
 	addrs []string
-	left  map[string]int64 // milliseconds, when it was noted last
+	given map[string]int64 // the time of the servers at which a key expires, as noted last
 	until map[string]time.Time
 }
 
 func newShelf(t testing.TB, addrs []string) *shelf {
-	return &shelf{t: t, addrs: addrs, left: map[string]int64{}, until: map[string]time.Time{}}
+	return &shelf{t: t, addrs: addrs, given: map[string]int64{}, until: map[string]time.Time{}}
 }
 
 // note finds the keys that were given a time to live since it looked last.
 func (s *shelf) note(now time.Time) {
 	s.t.Helper()
 	s.each(func(c rueidis.Client, key string) {
-		left, err := c.Do(context.Background(), c.B().Pttl().Key(key).Build()).AsInt64()
+		at, err := c.Do(context.Background(), c.B().Pexpiretime().Key(key).Build()).AsInt64()
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if before, known := s.left[key]; left > 0 && (!known || left > before) {
-			s.until[key] = now.Add(time.Duration(left) * time.Millisecond)
+		if at > 0 && at != s.given[key] {
+			s.until[key] = now.Add(time.Until(time.UnixMilli(at)))
 		}
-		s.left[key] = left
+		s.given[key] = at
 	})
 }
 
@@ -267,7 +267,7 @@ func (s *shelf) expire(now time.Time) {
 				s.t.Fatal(err)
 			}
 			delete(s.until, key)
-			delete(s.left, key)
+			delete(s.given, key)
 		}
 	})
 }

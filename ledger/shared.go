@@ -218,12 +218,16 @@ func (s *Shared) report(err error) {
 	}
 }
 
-// odd logs an answer that nobody understands, once a second at most. The store's
-// absence is no such: that is logged once.
+// odd logs an answer that the store gave, and should not have. Its absence is no such:
+// that is logged once.
 func (s *Shared) odd(doing string, err error) {
-	if !valkey.Refused(err) {
-		return
+	if valkey.Refused(err) {
+		s.unusable(doing, err)
 	}
+}
+
+// unusable logs what nobody understands, once a second at most.
+func (s *Shared) unusable(doing string, err error) {
 	now, last := time.Now().UnixNano(), s.oddAt.Load()
 	if now-last >= int64(time.Second) && s.oddAt.CompareAndSwap(last, now) {
 		s.o.Log.Error("shared store gave no usable answer", "doing", doing, "error", err)

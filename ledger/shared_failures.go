@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"portreeve/internal/store"
 	"portreeve/ledger/valkey"
 	"portreeve/rules"
 )
@@ -136,73 +135,6 @@ func (s *Shared) FindFailures(ctx context.Context, q FailureQuery) ([]rules.Fail
 		return again
 	})
 	return list[:min(len(list), q.Limit)], err
-}
-
-// take puts into memory what the store knows of a name, and writes down what must
-// outlast a restart while the store is away: that others have blocked a client, or
-// lifted its block.
-func (s *Shared) take(name string, k valkey.Counter) {
-	h := heard{cleared: k.Cleared, block: k.Block, since: k.Since}
-	wires := map[uint64]valkey.Failure{}
-	for _, w := range k.Failures {
-		f, err := fromWire(w)
-		if err != nil {
-			s.o.Log.Error("shared store gave no usable answer", "doing", "reading failed logins", "error", err)
-			return
-		}
-		h.failures, wires[f.ID] = append(h.failures, f), w
-	}
-	now, w := s.o.Store.Now(), *s.counting.Load()
-	if isLogin(name) {
-		s.mu.Lock()
-		l := s.logins.merge(name, h, now, w.Login)
-		s.logins.touch(name)
-		s.mu.Unlock()
-		s.keep(netip.Prefix{}, name, l, wires, k)
-		return
-	}
-	prefix, err := netip.ParsePrefix(name)
-	if err != nil {
-		s.o.Log.Error("shared store gave no usable answer", "doing", "reading the name of a client", "error", err)
-		return
-	}
-	s.mu.Lock()
-	l := s.clients.merge(prefix, h, now, w.Client)
-	s.clients.touch(prefix)
-	s.mu.Unlock()
-	s.keep(prefix, "", l, wires, k)
-}
-
-// keep writes what was learned. Nobody waits for it: the store has it.
-func (s *Shared) keep(prefix netip.Prefix, login string, l learned, wires map[uint64]valkey.Failure, k valkey.Counter) {
-	if !l.voided && !l.above {
-		return
-	}
-	s.db.Later(func(tx store.Tx) error {
-		if l.voided && prefix.IsValid() {
-			id := rowID(valkey.Failure{Time: k.Cleared})
-			if _, err := tx.Exec(insertCleared, prefix.String(), id[:]); err != nil {
-				return err
-			}
-		}
-		if !l.above {
-			return nil
-		}
-		for _, f := range l.failures {
-			if err := putFailure(tx, rowID(wires[f.ID]), prefix, f); err != nil {
-				return err
-			}
-		}
-		if l.block == "" {
-			return nil
-		}
-		what, of := insertBlock, prefix.String()
-		if login != "" {
-			what, of = insertGuessed, login
-		}
-		_, err := tx.Exec(what, of, l.block, l.since.UnixNano())
-		return err
-	})
 }
 
 // isFresh tells whether the store has just spoken of the name.

@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// certificate makes a server's certificate that signs itself: its file, the server's
-// options, and what a client needs.
-func certificate(t *testing.T) (file string, options []string, client *tls.Config) {
+// certificate makes a server's certificate that signs itself: the server's options,
+// and what a client needs.
+func certificate(t *testing.T) (options []string, client *tls.Config) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -41,7 +41,7 @@ func certificate(t *testing.T) (file string, options []string, client *tls.Confi
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	file = filepath.Join(dir, "cert.pem")
+	file := filepath.Join(dir, "cert.pem")
 	body := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	for name, text := range map[string][]byte{
 		file: body, filepath.Join(dir, "key.pem"): pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}),
@@ -52,7 +52,7 @@ func certificate(t *testing.T) (file string, options []string, client *tls.Confi
 	}
 	client = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
 	client.RootCAs.AppendCertsFromPEM(body)
-	return file, []string{"--tls-cert-file", file, "--tls-key-file", filepath.Join(dir, "key.pem"), "--tls-ca-cert-file", file}, client
+	return []string{"--tls-cert-file", file, "--tls-key-file", filepath.Join(dir, "key.pem"), "--tls-ca-cert-file", file}, client
 }
 
 // documented is the rest of a line of docs/shared-store.md.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"portreeve/journal"
 	"portreeve/ledger/valkey"
 	"portreeve/rules"
 )
@@ -33,13 +32,13 @@ func toWire(f rules.Failure, host uint16, told time.Time) valkey.Failure {
 
 // sameKey is equal for the same wrong password of the same login, as far as both may
 // be kept; 0 is like no other.
-func sameKey(f rules.Failure) uint64 {
+func sameKey(f rules.Failure) uint32 {
 	if f.Password == "" {
 		return 0
 	}
-	h := fnv.New64a()
+	h := fnv.New32a()
 	h.Write([]byte(strings.ToLower(f.Shown) + "\x00" + f.Password)) //nolint:errcheck // never fails
-	return max(1, h.Sum64())
+	return max(1, h.Sum32())
 }
 
 func fromWire(w valkey.Failure) (rules.Failure, error) {
@@ -86,14 +85,6 @@ func parseDetail(b []byte) (f rules.Failure, err error) {
 	}
 	f.Shown, f.Protocol, f.Password = parts[1], parts[2], parts[3]
 	return f, nil
-}
-
-// rowID is the id under which another host's failure is kept in this host's file:
-// its time is of this host's clock.
-func rowID(w valkey.Failure) journal.ID {
-	id := journal.After(w.Time)
-	binary.BigEndian.PutUint64(id[8:], w.ID)
-	return id
 }
 
 // A client's prefix and a login are names of the store; only a login has an @.

@@ -282,9 +282,6 @@ func TestJoinHosts(t *testing.T) {
 // However much is open at a time, no table grows beyond its bound, and each
 // message is handed on, or given up, once.
 func TestJoinIsBounded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes a quarter of a million lines")
-	}
 	h := &heard{}
 	j, err := newJoiner(h)
 	if err != nil {

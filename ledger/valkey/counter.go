@@ -24,12 +24,12 @@ type Failure struct {
 	Time    time.Time
 	Told    time.Time // when the host heard of it; zero of one that is read
 	Counted bool
-	Same    uint64 // equal for the same password of the same login; 0: like no other
+	Same    uint32 // equal for the same password of the same login; 0: like no other
 	Detail  []byte // what only the hosts read
 }
 
 // header is what stands before the detail (counter.lua).
-const header = 1 + 8 + 8
+const header = 1 + 8 + 4
 
 func (f Failure) member() string {
 	b := make([]byte, 0, header+len(f.Detail))
@@ -39,7 +39,7 @@ func (f Failure) member() string {
 		b = append(b, '0')
 	}
 	b = binary.BigEndian.AppendUint64(b, f.ID)
-	b = binary.BigEndian.AppendUint64(b, f.Same)
+	b = binary.BigEndian.AppendUint32(b, f.Same)
 	return string(append(b, f.Detail...))
 }
 
@@ -49,7 +49,7 @@ func parseMember(m string) (Failure, error) {
 	}
 	b := []byte(m)
 	return Failure{
-		Counted: b[0] == '1', ID: binary.BigEndian.Uint64(b[1:]), Same: binary.BigEndian.Uint64(b[9:]), Detail: b[header:],
+		Counted: b[0] == '1', ID: binary.BigEndian.Uint64(b[1:]), Same: binary.BigEndian.Uint32(b[9:]), Detail: b[header:],
 	}, nil
 }
 
@@ -71,7 +71,7 @@ func (c *Client) counterOp(what, name string, w Window, args ...string) op {
 	bucket := bucketOf(name)
 	return op{
 		script: counterScript,
-		keys:   []string{key(kindFailures, name), key(kindState, name), bucketKey(bucket, kindBlocks), bucketKey(bucket, kindFeed)},
+		keys:   []string{key(kindFailures, name), bucketKey(bucket, kindBlocks), bucketKey(bucket, kindFeed)},
 		args: append([]string{
 			what, c.clock(), name, strconv.Itoa(w.Limit), micros(w.Length.Microseconds()), once, micros(w.Keep.Microseconds()),
 		}, args...),

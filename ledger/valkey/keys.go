@@ -30,7 +30,6 @@ const (
 	kindHosts    = "hosts"
 	kindClock    = "clock" // never written
 	kindFailures = "f"
-	kindState    = "s"
 	kindGrants   = "g"
 	kindVisits   = "v"
 	kindUsed     = "u"

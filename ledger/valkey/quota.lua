@@ -85,17 +85,18 @@ if op == 'reserve' then
 		redis.call('PEXPIRE', open, text(2 * HOUR / 1000))
 	end
 elseif op == 'commit' then
-	redis.call('HDEL', open, message)
+	-- First what a server that is full refuses: it lets a script finish that has begun.
 	local at = now - tonumber(ARGV[9])
 	if not redis.call('ZSCORE', done, message) and now - at < HOUR and at >= reset then take(at) end
+	redis.call('HDEL', open, message)
 elseif op == 'release' then
 	redis.call('HDEL', open, message)
 elseif op == 'charge' then
 	again = redis.call('ZSCORE', done, message) and true or false
 	is_full = not again and full(recipients)
 	if not again and (not is_full or always) then
-		if ARGV[9] ~= '' then redis.call('HDEL', open, ARGV[9]) end
 		take(now)
+		if ARGV[9] ~= '' then redis.call('HDEL', open, ARGV[9]) end
 	end
 elseif op == 'reset' then
 	redis.call('DEL', used, done)

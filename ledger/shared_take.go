@@ -1,0 +1,97 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"portreeve/internal/store"
+	"portreeve/journal"
+	"portreeve/ledger/valkey"
+)
+
+// take puts into memory what the store knows of a name, and writes down what must
+// outlast a restart while the store is away: that others have blocked a client, or
+// lifted its block.
+func (s *Shared) take(name string, k valkey.Counter) {
+	h := heard{cleared: k.Cleared, block: k.Block, since: k.Since}
+	hosts := map[uint64]uint16{} // by the failure's ID
+	for _, w := range k.Failures {
+		f, err := fromWire(w)
+		if err != nil {
+			s.unusable("reading failed logins", err)
+			return
+		}
+		h.failures = append(h.failures, f)
+		hosts[f.ID], _ = splitID(w.ID)
+	}
+	now, w := s.o.Store.Now(), *s.counting.Load()
+	of := news{name: name, insert: insertGuessed}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if isLogin(name) {
+		of.learned = s.logins.merge(name, h, now, w.Login)
+		s.logins.touch(name)
+	} else {
+		prefix, err := netip.ParsePrefix(name)
+		if err != nil {
+			s.unusable("reading the name of a client", err)
+			return
+		}
+		of.prefix, of.insert = prefix, insertBlock
+		of.learned = s.clients.merge(prefix, h, now, w.Client)
+		s.clients.touch(prefix)
+	}
+	s.keep(of, hosts, now)
+}
+
+// news is what a host has learned of a name.
+type news struct {
+	learned
+	name   string
+	prefix netip.Prefix // the zero Prefix of a login
+	insert string       // of a block
+}
+
+// keep writes what was learned. Nobody waits for it: the store has it. Its ids are of
+// this host's sequence, whose order says what a lifted block has made void; the lock is
+// held.
+func (s *Shared) keep(of news, hosts map[uint64]uint16, now time.Time) {
+	if !of.voided && !of.above {
+		return
+	}
+	var cleared journal.ID
+	if of.voided {
+		cleared = s.next(now)
+		of.failures = of.left // they came after it
+	}
+	ids := make([]journal.ID, len(of.failures))
+	for i, f := range of.failures {
+		host, known := hosts[f.ID]
+		if !known {
+			host = s.host
+		}
+		ids[i] = s.next(f.Time)
+		binary.BigEndian.PutUint64(ids[i][8:], wireID(host, f.ID))
+	}
+	s.db.Later(func(tx store.Tx) error {
+		if of.voided && of.prefix.IsValid() {
+			if _, err := tx.Exec(insertCleared, of.name, cleared[:]); err != nil {
+				return err
+			}
+			if _, err := tx.Exec("delete from blocks where prefix = ?", of.name); err != nil {
+				return err
+			}
+		}
+		for i, f := range of.failures {
+			if err := putFailure(tx, ids[i], of.prefix, f); err != nil {
+				return err
+			}
+		}
+		if of.block == "" {
+			return nil
+		}
+		_, err := tx.Exec(of.insert, of.name, of.block, of.since.UnixNano())
+		return err
+	})
+}
