@@ -3,6 +3,9 @@ package ledger
 import (
 	"context"
 	"time"
+
+	"portreeve/ledger/valkey"
+	"portreeve/rules"
 )
 
 // AskAlways makes every look at failures a question: within a test the clock stands
@@ -26,3 +29,6 @@ func (s *Shared) Abandon() {
 func (s *Shared) Strange() error {
 	return s.laterAll(context.Background(), []event{{Kind: "of another version"}, {Kind: tellClear, Client: "no address"}})
 }
+
+// Wire is a failure as the store has it, told by the first host.
+func Wire(f rules.Failure) valkey.Failure { return toWire(f, 1, f.Time) }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,13 +99,15 @@ type mx struct {
 	name    string
 	path    string
 	store   valkey.Options
+	most    int // clients that it remembers
 	db      *store.DB
 	journal *journal.Journal
 	log     lines
 }
 
-// newMX makes a host and opens it.
-func newMX(t testing.TB, name string, o valkey.Options) *mx {
+// newMX makes a host and opens it. It remembers a thousand clients, or as many as it
+// is told.
+func newMX(t testing.TB, name string, o valkey.Options, most ...int) *mx {
 	t.Helper()
 	if o.Now == nil {
 		o.Now = time.Now
@@ -112,7 +115,7 @@ func newMX(t testing.TB, name string, o valkey.Options) *mx {
 	if o.Timeout == 0 {
 		o.Timeout = 8 * time.Second // what is tried here is not how fast this machine is
 	}
-	h := &mx{t: t, name: name, path: filepath.Join(t.TempDir(), name+".db"), store: o}
+	h := &mx{t: t, name: name, path: filepath.Join(t.TempDir(), name+".db"), store: o, most: slices.Max(append(most, 1000))}
 	h.open()
 	t.Cleanup(func() {
 		if h.db != nil {
@@ -132,7 +135,7 @@ func (h *mx) open() {
 	if h.db, err = store.Open(h.path, store.Schema, h.store.Now()); err != nil {
 		h.t.Fatal(err)
 	}
-	e, err := ledger.OpenEmbedded(ctx, h.db, journal.NewIDs(h.name), 1000, h.store.Now(), ledgertest.Counting, ledgertest.Validity)
+	e, err := ledger.OpenEmbedded(ctx, h.db, journal.NewIDs(h.name), h.most, h.store.Now(), ledgertest.Counting, ledgertest.Validity)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -18,6 +18,10 @@ func (s *Shared) hear(ctx context.Context, changes valkey.Changes) error {
 		s.db.Later(dropQuota(login))
 	}
 	if changes.Start {
+		// Before what others know is in this host's file as well: it would be told that.
+		if err := s.compareMarks(ctx, changes.Lost); err != nil {
+			s.o.Log.Error("shared store may miss what this host knows", "error", err)
+		}
 		// What is blocked here, too: its block may have been lifted, and times are of the
 		// clocks as they were.
 		changes.Counters = append(changes.Counters, s.above()...)
@@ -31,11 +35,6 @@ func (s *Shared) hear(ctx context.Context, changes valkey.Changes) error {
 			return err
 		}
 		s.unheard = s.unheard[len(some):]
-	}
-	if changes.Start {
-		if err := s.compareMarks(ctx, changes.Lost); err != nil {
-			s.o.Log.Error("shared store may miss what this host knows", "error", err)
-		}
 	}
 	return nil
 }

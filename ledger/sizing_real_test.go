@@ -14,6 +14,7 @@ import (
 
 	"portreeve/internal/gate"
 	"portreeve/journal"
+	"portreeve/ledger"
 	"portreeve/ledger/ledgertest"
 	"portreeve/ledger/valkey"
 	"portreeve/ledger/valkeytest"
@@ -275,4 +276,44 @@ func BenchmarkHost(b *testing.B) {
 		})
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 	})
+}
+
+// BenchmarkJoin is a new host's first look at a store that has many blocks: until it
+// has finished, it asks about none of them, and refuses none of these clients.
+func BenchmarkJoin(b *testing.B) {
+	const blocks = 50_000
+	s, o := server(b)
+	c := valkey.New(valkey.Options{Addresses: o.Addresses, Timeout: 20 * time.Second, Now: time.Now, Host: "mx1"})
+	defer c.Close()
+	if _, err := c.Probe(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	w := valkey.Window{Limit: 10, Length: time.Hour, Keep: time.Hour}
+	for first := 0; first < blocks; first += 100 {
+		batch, now := c.Batch(), time.Now()
+		for i := range 100 {
+			p, from := someone(first + i)
+			for k := range 11 {
+				f := someFailure((first+i)*100+k, from)
+				f.ID = uint64((first+i)*11 + k + 1)
+				batch.Add(valkey.Add{Name: p.String(), Window: w, Failure: ledger.Wire(f)})
+			}
+			batch.Begin(p.String(), "0l0tkyxd13Vm67WNY4Cw6K", now, w)
+		}
+		if _, err := batch.Send(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		h := newMX(b, "mx2", o, blocks)
+		h.hears() // after the first time, which has begun
+		b.StopTimer()
+		if n := h.Blocked(time.Now(), ledgertest.Window); n != blocks {
+			b.Fatalf("it knows %d blocks of %d", n, blocks)
+		}
+		h.close()
+		b.StartTimer()
+	}
+	b.ReportMetric(blocks*float64(b.N)/b.Elapsed().Seconds(), "blocks/s")
+	b.Logf("the server's CPU: %s s user, %s s system", s.Info("used_cpu_user"), s.Info("used_cpu_sys"))
 }
