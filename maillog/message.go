@@ -17,40 +17,14 @@ type Line struct {
 	Text    string
 }
 
-// shortISO is how journalctl --output=short-iso and short-iso-precise write a
-// time before systemd 255: the zone has no colon.
-const shortISO = "2006-01-02T15:04:05.999999-0700"
-
 // Split reads the prefix of a line, without its newline. ref is about when it was
 // written, as in Parse.
 func Split(line string, ref time.Time) (l Line, ok bool) {
 	m, ok := split(line, ref)
 	if !ok {
-		first, rest, found := strings.Cut(line, " ")
-		t, err := time.Parse(shortISO, first)
-		if !found || err != nil {
-			return Line{}, false
-		}
-		if m, ok = split(t.Format(time.RFC3339Nano)+" "+rest, ref); !ok {
-			return Line{}, false
-		}
+		return Line{}, false
 	}
-	l = Line{Time: m.time, Zoned: m.zoned, Program: m.program, Text: m.text}
-	if m.program != "" {
-		l.Host, l.PID = origin(strings.TrimSuffix(line, m.text))
-	}
-	return l, true
-}
-
-// origin reads the rest of a prefix that was found to be one: "stamp host
-// prog[pid]: ".
-func origin(prefix string) (host, pid string) {
-	rest, tag := cutLast(strings.TrimSuffix(prefix, ": "), " ")
-	_, host = cutLast(rest, " ")
-	if _, after, has := strings.Cut(tag, "["); has {
-		pid = strings.TrimSuffix(after, "]")
-	}
-	return host, pid
+	return Line{Time: m.time, Zoned: m.zoned, Host: m.host, Program: m.program, PID: m.pid, Text: m.text}, true
 }
 
 func cutLast(s, sep string) (before, after string) {
@@ -92,7 +66,8 @@ const (
 	Proxied
 	// Named is the message's id, told by cleanup.
 	Named
-	// Dropped is a message that cleanup refused or discarded.
+	// Dropped is a message that smtpd or cleanup refused or discarded after its
+	// recipients.
 	Dropped
 	// Queued is qmgr's "from="; it comes again with each attempt at delivery.
 	Queued

@@ -87,12 +87,31 @@ func smtpdStep(text string) (s Step, ok bool) {
 	switch {
 	case strings.HasPrefix(text, "client="):
 		ok = s.received(text[len("client="):])
+	case id != "" && wholeMessage(text):
+		s.Kind = Dropped
 	case strings.HasPrefix(text, "reject: "), strings.HasPrefix(text, "milter-reject: "):
 		s.Kind = Refused
 	default:
 		return s, false
 	}
 	return s, ok
+}
+
+// wholeMessage tells whether a refusal ends a message that was begun, and not only
+// one recipient of it (smtpd_data_restrictions, smtpd_end_of_data_restrictions).
+func wholeMessage(text string) bool {
+	for _, way := range []string{"reject: ", "milter-reject: "} {
+		where, found := strings.CutPrefix(text, way)
+		if !found {
+			continue
+		}
+		for _, end := range []string{"DATA from ", "BDAT from ", "END-OF-MESSAGE from "} {
+			if strings.HasPrefix(where, end) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // received reads what follows "client=": the client, then what is known of its

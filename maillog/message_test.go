@@ -71,6 +71,9 @@ func TestStepsRecorded(t *testing.T) {
 		{"Postfix 3.7.11", `Nov 22 07:51:28 mx postfix/smtpd[154]: NOQUEUE: reject: RCPT from unknown[127.1.0.4]: 554 5.7.1 <x@gmail.com>: Relay access denied; from=<a@seznam.cz> to=<x@gmail.com> proto=ESMTP helo=<4581d0cebc4f>`, "refused"},
 		{"Postfix 3.10.13", `Nov 22 07:52:11 mx postfix/smtpd[187]: 5C19779: reject: RCPT from unknown[127.1.0.12]: 554 5.7.1 <x@gmail.com>: Relay access denied; from=<a@seznam.cz> to=<x@gmail.com> proto=ESMTP helo=<1fc96e9f9ecc>`, "refused id=5C19779"},
 		{"Postfix 3.12, source", `Nov 22 07:52:11 mx postfix/submission/smtpd[187]: NOQUEUE: milter-reject: MAIL from unknown[127.1.0.12]: 550 5.1.0 <a@seznam.cz> sender rejected; from=<a@seznam.cz> proto=ESMTP helo=<x>`, "refused"},
+		{"Postfix 3.12, source", `Nov 22 07:52:11 mx postfix/smtpd[187]: 5C19779: reject: END-OF-MESSAGE from unknown[127.1.0.12]: 450 4.7.1 <END-OF-MESSAGE>: End-of-data rejected: later; from=<a@b.cz> to=<x@gmail.com> proto=ESMTP helo=<x>`, "dropped id=5C19779"},
+		{"Postfix 3.12, source", `Nov 22 07:52:11 mx postfix/smtpd[187]: 5C19779: milter-reject: DATA from unknown[127.1.0.12]: 550 5.7.1 no; from=<a@b.cz> to=<x@gmail.com> proto=ESMTP helo=<x>`, "dropped id=5C19779"},
+		{"Postfix 3.12, source", `Nov 22 07:52:11 mx postfix/smtpd[187]: NOQUEUE: reject: DATA from unknown[127.1.0.12]: 554 5.5.1 Error: no valid recipients; from=<a@b.cz> proto=ESMTP helo=<x>`, "refused"},
 		{"Postfix 3.12, source", `Nov 22 07:52:11 mx postfix/smtpd[187]: NOQUEUE: reject_warning: RCPT from unknown[127.1.0.12]: 554 5.7.1 <x@gmail.com>: Relay access denied; from=<a@seznam.cz> to=<x@gmail.com> proto=ESMTP helo=<x>`, ""},
 		{"Postfix 3.7.11", `Nov 22 07:51:34 mx postfix/proxied/smtpd[182]: proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok: queued as 8C9F87C; from=<jan@domena.cz> to=<x@gmail.com> proto=ESMTP helo=<4581d0cebc4f> sasl_username=<jan@domena.cz>`, "proxied from=<jan@domena.cz> to=x@gmail.com next=8C9F87C"},
 
@@ -110,6 +113,12 @@ func TestSplit(t *testing.T) {
 		"2026-11-22T07:51:25+00:00 mx.cz cyrus/pop3[7]: x":                   {Time: at, Zoned: true, Host: "mx.cz", Program: "cyrus/pop3", PID: "7", Text: "x"},
 		"2026-11-22T08:51:25+0100 mx dovecot[1]: x":                          {Time: at, Zoned: true, Host: "mx", Program: "dovecot", PID: "1", Text: "x"},
 		"2026-11-22T07:51:25.000123+0000 mx pop3d: x":                        {Time: at.Add(123 * time.Microsecond), Zoned: true, Host: "mx", Program: "pop3d", Text: "x"},
+		"Nov 22 07:51:25.000123 mx postfix/smtpd[154]: x":                    {Time: at.Add(123 * time.Microsecond), Host: "mx", Program: "postfix/smtpd", PID: "154", Text: "x"},
+		"<22>1 2026-11-22T07:51:25Z mx postfix/smtpd 154 - - a: b":           {Time: at, Zoned: true, Host: "mx", Program: "postfix/smtpd", PID: "154", Text: "a: b"},
+		"<22>1 2026-11-22T08:51:25+01:00 mx dovecot - - - \ufeffx: y":        {Time: at, Zoned: true, Host: "mx", Program: "dovecot", Text: "x: y"},
+		"<22>Nov 22 07:51:25 mx postfix/smtpd[154]: x":                       {Time: at, Host: "mx", Program: "postfix/smtpd", PID: "154", Text: "x"},
+		"2026-11-22 07:51:25 pop3-login: Info: Login: x":                     {Time: at, Text: "pop3-login: Info: Login: x"},
+		"2026-11-22 08:51:25.5+01:00 mx postfix/smtpd[154]: x":               {Time: at.Add(time.Second / 2), Zoned: true, Host: "mx", Program: "postfix/smtpd", PID: "154", Text: "x"},
 		"Nov 22 07:51:25 pop3-login: Info: Login: x":                         {Time: at, Text: "pop3-login: Info: Login: x"},
 		"Nov 22 07:51:25 auth(alice,127.0.5.1,sasl:plain): Info: deny: mx x": {Time: at, Text: "auth(alice,127.0.5.1,sasl:plain): Info: deny: mx x"},
 	} {
@@ -122,7 +131,11 @@ func TestSplit(t *testing.T) {
 			t.Errorf("%s:\n got %+v\nwant %+v", line, got, want)
 		}
 	}
-	for _, line := range []string{"", "x", "2026-11-22T08:51:25+0100", "2026-11-22T08:51:25+0100 mx x", "2026-13-22T08:51:25+0100 mx a[1]: x"} {
+	for _, line := range []string{
+		"", "x", "2026-11-22T08:51:25+0100", "2026-11-22T08:51:25+0100 mx x", "2026-13-22T08:51:25+0100 mx a[1]: x",
+		"2026-11-22 mx", "2026-11-22 8 mx a[1]: x", "Nov 22 07:51:25.x mx a[1]: x", "Nov 22 07:51:25 mx a[]: x",
+		"<22>1 2026-11-22T07:51:25Z mx", "<22>1 2026-11-22T07:51:25Z mx postfix/smtpd 1 - [x] a: b", "<22>1 2026-11-22T07:51:25Z mx post[fix 1 - - a: b", "<", "<x>",
+	} {
 		if l, ok := Split(line, ref); ok {
 			t.Errorf("%q is a line: %+v", line, l)
 		}

@@ -24,7 +24,7 @@ func (s *suggester) defaultDomains(cases []*refusal) (list []*candidate) {
 	}
 	for _, domain := range tried[:min(len(tried), maxDefaults)] {
 		list = append(list, &candidate{
-			kind: "default_domain", about: slices.Clone(about),
+			kind: "default_domain", single: true, about: slices.Clone(about),
 			apply: func(p *rules.Policy, _ *overlay) { p.Logins.DefaultDomain = domain },
 			text: func(*candidate) (string, string, string) {
 				return fmt.Sprintf("set login.default_domain to %s", domain),
@@ -96,7 +96,7 @@ func (s *suggester) shared(cases []*refusal) (list []*candidate) {
 			text: func(c *candidate) (string, string, string) {
 				return fmt.Sprintf("add %s to networks.shared", prefixText(net)),
 					fmt.Sprintf("many people stand behind it, as an office or a provider does: %s while it was blocked", count(distinct(c.removed, sentWith), "account sent mail from it", "accounts sent mail from it")),
-					networksLine("shared", s.judge.policy.Shared, net)
+					s.networksLine("shared", s.judge.policy.Shared, net)
 			},
 		})
 	}

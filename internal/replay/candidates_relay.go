@@ -45,7 +45,7 @@ func (s *suggester) trust(p netip.Prefix, about []*refusal) *candidate {
 		text: func(c *candidate) (string, string, string) {
 			return fmt.Sprintf("add %s to networks.trusted", prefixText(p)),
 				fmt.Sprintf("these are your own servers, as in Postfix's mynetworks (%s)", count(distinct(c.removed, client), "address sent", "addresses sent")),
-				networksLine("trusted", s.judge.policy.Trusted, p)
+				s.networksLine("trusted", s.judge.policy.Trusted, p)
 		},
 	}
 }
@@ -97,7 +97,7 @@ func (s *suggester) localDomains(cases []*refusal) (list []*candidate) {
 				p.Relay.LocalDomains[domain] = true
 			},
 			text: func(c *candidate) (string, string, string) {
-				all := append(slices.Sorted(maps.Keys(s.judge.policy.Relay.LocalDomains)), domain)
+				all := s.with("relay.local_domains", slices.Sorted(maps.Keys(s.judge.policy.Relay.LocalDomains)), domain)
 				return fmt.Sprintf("add %s to relay.local_domains", domain),
 					fmt.Sprintf("this server takes mail for %s: %s to it without a login", domain, count(distinct(c.removed, client), "address sent", "addresses sent")),
 					"[relay]\nlocal_domains = " + quoted(all)

@@ -68,10 +68,10 @@ func (s *suggester) aliases(cases []*refusal) (list []*candidate) {
 			apply: func(_ *rules.Policy, d *overlay) { d.alias = map[string]string{p.domain: p.customer} },
 			text: func(c *candidate) (string, string, string) {
 				group, _, _ := s.dir.Domains(s.ctx, p.customer) // an error is the next one's, too: see try
-				all := slices.Clone(group[min(1, len(group)):])
+				all := s.with("aliases of "+p.customer, group[min(1, len(group)):], p.domain)
 				return fmt.Sprintf("add %s to the aliases of %s", p.domain, p.customer),
 					fmt.Sprintf("both belong to the same customer: %s it", count(distinct(c.removed, login), "account sends as", "accounts send as")),
-					s.accounts(fmt.Sprintf("[domains]\n%q = { aliases = %s }", p.customer, quoted(append(all, p.domain))))
+					s.accounts(fmt.Sprintf("[domains]\n%q = { aliases = %s }", p.customer, quoted(all)))
 			},
 		})
 	}
@@ -173,10 +173,9 @@ func (s *suggester) webmail(a netip.Addr, about []*refusal, senders map[string][
 			d.senders = senders
 		},
 		text: func(c *candidate) (change, onlyIf, setting string) {
-			change = fmt.Sprintf("add %s to networks.webmail", a)
-			setting = networksLine("webmail", s.judge.policy.Webmail, p)
-			if s.judge.policy.IsWebmail(a) {
-				change, setting = "", ""
+			if !s.judge.policy.IsWebmail(a) {
+				change = fmt.Sprintf("add %s to networks.webmail", a)
+				setting = s.networksLine("webmail", s.judge.policy.Webmail, p)
 			}
 			if len(senders) > 0 {
 				change = strings.TrimPrefix(change+", and give ", ", and ") + "its users' identities to their accounts as `senders`"

@@ -21,8 +21,10 @@ const (
 	// it stands.
 	maxPending = 1 << 16
 	maxOpen    = 1 << 16
-	// maxNamed bounds the message ids that a content filter's copy is known by.
+	// maxNamed bounds the message ids that a content filter's copy is known by, and
+	// maxPast the deferred messages that are told from others.
 	maxNamed = 1 << 16
+	maxPast  = 1 << 16
 )
 
 // sink takes events in the order of their times.
@@ -39,6 +41,7 @@ type joiner struct {
 	open     *simplelru.LRU[key, *message]
 	sessions *simplelru.LRU[key, *session]
 	named    *simplelru.LRU[string, netip.Addr] // message id → its first client
+	past     *simplelru.LRU[key, struct{}]      // messages that are counted, and may be tried again for days
 
 	queue []event
 	head  int
@@ -48,7 +51,7 @@ type joiner struct {
 	refused  int // commands that the log's own server refused
 	dropped  int // messages that it refused in the end
 	unjoined int // messages whose sender was never logged
-	foreign  int // steps of messages that no smtpd of the log took: local mail, or from before it
+	foreign  int // messages that no smtpd of the log took: local mail, or from before it
 }
 
 func newJoiner(to sink) (*joiner, error) {
@@ -62,6 +65,9 @@ func newJoiner(to sink) (*joiner, error) {
 	}
 	if j.named, err = simplelru.NewLRU[string, netip.Addr](maxNamed, nil); err != nil {
 		return nil, fmt.Errorf("making the table of message ids: %w", err)
+	}
+	if j.past, err = simplelru.NewLRU[key, struct{}](maxPast, nil); err != nil {
+		return nil, fmt.Errorf("making the table of deferred messages: %w", err)
 	}
 	return j, nil
 }
@@ -143,6 +149,7 @@ func (j *joiner) received(l maillog.Line, s maillog.Step, process key) {
 	if old, ok := j.open.Peek(m.key); ok {
 		j.evicted(old) // the id is used again
 	}
+	j.past.Remove(m.key)
 	j.open.Add(m.key, m)
 	j.push(event{time: m.time, message: m})
 }
@@ -171,9 +178,7 @@ func (j *joiner) proxied(l maillog.Line, s maillog.Step, process key) {
 func (j *joiner) of(l maillog.Line, s maillog.Step) {
 	m, ok := j.open.Get(key{l.Host, s.QueueID})
 	if !ok {
-		if s.Kind == maillog.Queued {
-			j.foreign++
-		}
+		j.other(key{l.Host, s.QueueID}, s.Kind)
 		return
 	}
 	m.last = l.Time
@@ -201,6 +206,20 @@ func (j *joiner) of(l maillog.Line, s maillog.Step) {
 		}
 	case maillog.Removed:
 		m.removed = true
+	}
+}
+
+// other takes a line about a message that is not open: one that is counted and is
+// tried again, or one that smtpd has not taken.
+func (j *joiner) other(k key, kind maillog.StepKind) {
+	switch kind {
+	case maillog.Queued:
+		if _, known := j.past.Get(k); !known {
+			j.foreign++
+			j.past.Add(key{k.host, strings.Clone(k.id)}, struct{}{})
+		}
+	case maillog.Removed:
+		j.past.Remove(k) // short ids are used again
 	}
 }
 
@@ -273,6 +292,9 @@ func (j *joiner) close(m *message) {
 	m.state = gone
 	if at, ok := j.open.Peek(m.key); ok && at == m {
 		j.open.Remove(m.key)
+		if !m.removed {
+			j.past.Add(m.key, struct{}{})
+		}
 	}
 }
 

@@ -246,6 +246,13 @@ func TestJoin(t *testing.T) {
 				"192.0.2.1 jan@domena.cz <> [] new", "192.0.2.2 jan@domena.cz <> [] new",
 			},
 		},
+		"a message that smtpd refused at its end is not waited for": {
+			log: small(
+				"9:00 submission/smtpd A000001: client=a[192.0.2.1]",
+				"9:00 submission/smtpd A000001: reject: END-OF-MESSAGE from a[192.0.2.1]: 450 4.7.1 <END-OF-MESSAGE>: End-of-data rejected: later; from=<a@b.cz> to=<x@y.cz> proto=ESMTP helo=<x>",
+			),
+			dropped: 1,
+		},
 		"a clock that was set back": {
 			log: small(
 				"9:00 smtpd A000001: client=a[192.0.2.1]",
@@ -276,6 +283,28 @@ func TestJoinHosts(t *testing.T) {
 	_, h := join(t, log+strings.NewReplacer(" mx ", " mx2 ", "192.0.2.1", "192.0.2.2").Replace(log))
 	if len(h.events) != 2 || !strings.HasPrefix(h.events[1], "192.0.2.2 jan@domena.cz <jan@domena.cz>") {
 		t.Error(h.events)
+	}
+}
+
+// A message that is deferred is tried again for days: each time qmgr logs its
+// sender. What no smtpd has taken counts once, too, until its id is used again.
+func TestTriedAgain(t *testing.T) {
+	log := small(
+		"9:00 qmgr B000001: from=<root@domena.cz>, size=1, nrcpt=1 (queue active)", // local mail
+		"9:00 smtpd A000001: client=a[192.0.2.1]",
+		"9:00 qmgr A000001: from=<a@b.cz>, size=1, nrcpt=1 (queue active)",
+		"9:00 smtp A000001: to=<x@y.cz>, relay=none, status=deferred (later)",
+		"9:30 qmgr A000001: from=<a@b.cz>, size=1, nrcpt=1 (queue active)",
+		"9:30 qmgr B000001: from=<root@domena.cz>, size=1, nrcpt=1 (queue active)",
+		"10:30 qmgr A000001: from=<a@b.cz>, size=1, nrcpt=1 (queue active)",
+		"10:30 smtp A000001: to=<x@y.cz>, relay=mx, status=sent (ok)",
+		"10:30 qmgr A000001: removed",
+		"10:30 qmgr B000001: removed",
+		"11:00 qmgr A000001: from=<root@domena.cz>, size=1, nrcpt=1 (queue active)", // local mail again
+	)
+	j, h := join(t, log)
+	if j.foreign != 2 || len(h.events) != 1 {
+		t.Errorf("%d not by SMTP, %q", j.foreign, h.events)
 	}
 }
 

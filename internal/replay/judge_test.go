@@ -321,6 +321,7 @@ func TestServices(t *testing.T) {
 	for i, program := range []string{
 		"postfix/smtpd", "postfix-in/smtpd", "postfix/submission-tls/smtpd", "postfix/smtps/smtpd",
 		"postfix/10025/smtpd", "postfix/587/smtpd", "postfix/amavis/smtpd", "postfix/customers/smtpd", "postfix/odd/smtpd",
+		"postfix-submission/smtpd", "smtps/smtpd", "mx_587/smtpd", "postfix-10025/smtpd",
 	} {
 		login := ""
 		if program == "postfix/odd/smtpd" {
@@ -336,18 +337,18 @@ func TestServices(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %d %q %d %d", s.Name, s.Port, s.Guess, s.Judged, s.Other))
 	}
 	want := []string{
-		`postfix 25 "" 1 0`, `postfix-in 25 "" 1 0`, `postfix/10025 0 "its name is a port" 0 1`, `postfix/587 587 "" 1 0`,
+		`mx_587 587 "" 1 0`, `postfix 25 "" 1 0`, `postfix-10025 0 "its name is a port" 0 1`, `postfix-in 25 "" 1 0`, `postfix-submission 587 "" 1 0`, `postfix/10025 0 "its name is a port" 0 1`, `postfix/587 587 "" 1 0`,
 		`postfix/amavis 0 "" 0 1`, `postfix/customers 2525 "" 1 0`, `postfix/odd 587 "clients log in there" 1 0`,
-		`postfix/smtps 465 "" 1 0`, `postfix/submission-tls 587 "its name" 1 0`,
+		`postfix/smtps 465 "" 1 0`, `postfix/submission-tls 587 "its name" 1 0`, `smtps 465 "" 1 0`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if r.Messages.Judged != 7 || r.Messages.OtherServices != 2 {
+	if r.Messages.Judged != 10 || r.Messages.OtherServices != 3 {
 		t.Errorf("%+v", r.Messages)
 	}
 	// 2525 is in neither list: the daemon takes it for submission.
-	if got := r.rule("auth_failed", false).Messages.Count; got != 6 {
+	if got := r.rule("auth_failed", false).Messages.Count; got != 9 {
 		t.Errorf("%d without AUTH", got)
 	}
 }

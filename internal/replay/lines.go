@@ -16,12 +16,22 @@ func (s *suggester) accounts(lines string) string {
 	return lines
 }
 
-func networksLine(key string, have []netip.Prefix, more netip.Prefix) string {
+// networksLine is a list of networks with one more.
+func (s *suggester) networksLine(key string, have []netip.Prefix, more netip.Prefix) string {
 	var list []string
-	for _, p := range append(slices.Clip(have), more) {
+	for _, p := range have {
 		list = append(list, prefixText(p))
 	}
-	return "[networks]\n" + key + " = " + quoted(list)
+	return "[networks]\n" + key + " = " + quoted(s.with("networks."+key, list, prefixText(more)))
+}
+
+// with is a list of the configuration with one more, and with what earlier
+// suggestions have added to it: whoever follows them all writes one line.
+func (s *suggester) with(key string, have []string, more string) []string {
+	if !slices.Contains(s.added[key], more) {
+		s.added[key] = append(s.added[key], more)
+	}
+	return append(slices.Clip(have), s.added[key]...)
 }
 
 func prefixText(p netip.Prefix) string {

@@ -192,7 +192,7 @@ func (r *replay) report(ctx context.Context, sources []*source) (Report, error) 
 		}
 	}
 	if out.From == nil && out.Lines > 0 {
-		return Report{}, fmt.Errorf("none of %d lines begins as a log's does: name the log that Postfix writes, such as /var/log/mail.log", out.Lines)
+		return Report{}, fmt.Errorf("none of %d lines begins as a log's does: name the log that Postfix writes, such as /var/log/mail.log, or give `journalctl -o short-iso` on standard input", out.Lines)
 	}
 	for _, s := range r.services.list() {
 		one := Service{Name: s.name, Port: s.port, Guess: s.guess, Judged: s.judged, Other: s.unjudged}

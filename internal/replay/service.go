@@ -80,11 +80,13 @@ func (s *services) identify(name string) *service {
 			return found
 		}
 	}
-	port, known := wellKnown[last]
-	number, err := strconv.ParseUint(last, 10, 16)
+	word := last
+	if len(parts) == 1 { // "postfix-submission" is as good a name as "postfix/submission"
+		word = last[strings.LastIndexAny(last, "-_")+1:]
+	}
+	port, known := wellKnown[word]
+	number, err := strconv.ParseUint(word, 10, 16)
 	switch {
-	case len(parts) == 1: // syslog_name alone: of main.cf, for the service without one of its own
-		found.port = 25
 	case known:
 		found.port = port
 	case err == nil: // a port of a content filter's is in neither list
@@ -95,6 +97,8 @@ func (s *services) identify(name string) *service {
 		found.port, found.guess = 465, "its name"
 	case strings.Contains(last, "submission"):
 		found.port, found.guess = 587, "its name"
+	case len(parts) == 1: // syslog_name alone: of main.cf, for the service without one of its own
+		found.port = 25
 	default:
 		found.known = false
 	}

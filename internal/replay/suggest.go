@@ -43,6 +43,7 @@ type candidate struct {
 	apply func(p *rules.Policy, d *overlay)
 	text  func(c *candidate) (change, onlyIf, setting string)
 
+	single  bool // there can be but one of its kind
 	removed []*refusal
 }
 
@@ -80,6 +81,7 @@ type suggester struct {
 	gate   *gate.Gate
 	memory *frozen
 	dir    *honest
+	added  map[string][]string // what suggestions have added to lists of the configuration
 }
 
 func newSuggester(ctx context.Context, r *replay) (*suggester, error) {
@@ -87,7 +89,7 @@ func newSuggester(ctx context.Context, r *replay) (*suggester, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &suggester{replay: r, ctx: ctx, memory: &frozen{Volatile: memory}, dir: r.judge.dir}
+	s := &suggester{replay: r, ctx: ctx, memory: &frozen{Volatile: memory}, dir: r.judge.dir, added: map[string][]string{}}
 	s.gate, err = gate.New(gate.Options{
 		Ledger: s.memory, Journal: &noJournal{counts: r.judge.counts}, IDs: journal.NewIDs("replay"),
 		Log: slog.New(slog.DiscardHandler), Meter: noMeter{},
@@ -134,6 +136,9 @@ func (s *suggester) forRule(k ruleKey) ([]Suggestion, error) {
 		list = append(list, best.suggestion(k.rule, total))
 		for _, one := range best.claims() {
 			taken[one] = true
+		}
+		if best.single {
+			worth = slices.DeleteFunc(worth, func(c *candidate) bool { return c.kind == best.kind })
 		}
 	}
 	return list, nil

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +256,13 @@ func TestSuggestions(t *testing.T) {
 			},
 			want: "sender alias: add nova.cz to the aliases of domena.cz (6 of 6)",
 		},
+		"there is one default domain": {
+			log: func(l *logText) {
+				l.many(4, "9:00", mail{port: 587, from: "192.0.2.1", login: "jan", sender: "jan@domena.cz"})
+				l.many(3, "9:10", mail{port: 587, from: "192.0.2.2", login: "karel", sender: "karel@b.cz"})
+			},
+			want: "auth_rejected default_domain: set login.default_domain to domena.cz (4 of 7)",
+		},
 		"another rule would refuse it then": {
 			accounts: "[domains]\n\"domena.cz\" = {}\n[accounts]\n\"jan@domena.cz\" = {}\n",
 			settings: "[auth_failures]\nlimit = 1\nrefuse_at = \"mail\"",
@@ -319,6 +327,37 @@ func TestSuggestionsHold(t *testing.T) {
 	after := run(t, options(t, settings, accounts, log))
 	if after.Messages.Refused != want || want != 2 {
 		t.Errorf("%d were refused, then %d, want %d\n%s\n%s", before.Messages.Refused, after.Messages.Refused, want, suggested(before), settings+accounts)
+	}
+}
+
+// Suggestions for one list build upon each other: whoever copies them all has one
+// line with everything in it.
+func TestSuggestionsAddUp(t *testing.T) {
+	var l logText
+	l.many(4, "9:00", mail{port: 587, from: "192.0.2.1", login: jan, sender: "jan@nova.cz"})
+	l.many(3, "9:30", mail{port: 587, from: "192.0.2.1", login: "petr@domena.cz", sender: "petr@stara.cz"})
+	for i, client := range []string{"192.0.2.8", "192.0.2.9"} {
+		l.fail("10:00", 11, client, jan)
+		for _, login := range []string{jan, "petr@domena.cz", "karel@b.cz"} {
+			l.many(3-i, "10:10", mail{port: 587, from: client, login: login, sender: login})
+		}
+	}
+	r := run(t, options(t, "", cast, l.String()))
+	var last []string
+	for _, s := range r.Suggestions {
+		if s.Removes == 0 {
+			t.Errorf("%+v", s)
+		}
+		last = append(last, s.Setting)
+	}
+	want := []string{
+		"[domains]\n\"domena.cz\" = { aliases = [\"domena.eu\", \"nova.cz\"] }",
+		"[domains]\n\"domena.cz\" = { aliases = [\"domena.eu\", \"nova.cz\", \"stara.cz\"] }",
+		"[networks]\nshared = [\"192.0.2.8\"]",
+		"[networks]\nshared = [\"192.0.2.8\", \"192.0.2.9\"]",
+	}
+	if !slices.Equal(last, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(last, "\n"), strings.Join(want, "\n"))
 	}
 }
 
