@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -106,10 +107,23 @@ func runReplay(cmd *cobra.Command, g *globals, o replay.Options) error {
 			fmt.Fprintf(errOut, "portreeve: %s: %s: what was read of it is in the report\n", shown(f.Name), shown(f.Problem))
 		}
 	}
-	if g.json {
-		return printJSON(cmd.OutOrStdout(), report)
+	return writeReport(cmd.OutOrStdout(), report, g.json)
+}
+
+// writeReport writes it whole: a full disk is one error, not one a table.
+func writeReport(w io.Writer, r replay.Report, asJSON bool) error {
+	put := printReplay
+	if asJSON {
+		put = func(w io.Writer, r replay.Report) error { return printJSON(w, r) }
 	}
-	return printReplay(cmd.OutOrStdout(), report)
+	var text bytes.Buffer
+	if err := put(&text, r); err != nil {
+		return err
+	}
+	if _, err := w.Write(text.Bytes()); err != nil {
+		return fmt.Errorf("writing the report: %w: write it where there is room", err)
+	}
+	return nil
 }
 
 // terminal tells whether a person looks at it.

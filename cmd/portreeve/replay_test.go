@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,4 +98,19 @@ func TestReplayShows(t *testing.T) {
 		`(?m)^throttled +FAILED LOGINS +FOR EXAMPLE$`,
 		`(?m)^  address +192\.0\.2\.1 +12 +2026-11-22 12:00:00 UTC from 192\.0\.2\.1 with login j\? \(too-many-failures\)$`,
 		`(?m)^  sender: tell them: it concerns 8 of 9 messages\.$`, `(?m)^    Only if it is so\.$`)
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestReportWithoutRoom(t *testing.T) {
+	report := replay.Report{Rules: []replay.Rule{{Rule: rules.RuleSender}}}
+	for _, asJSON := range []bool{false, true} {
+		err := writeReport(full{}, report, asJSON)
+		if err == nil || err.Error() != "writing the report: no space left on device: write it where there is room" {
+			t.Errorf("JSON %v: %v", asJSON, err)
+		}
+	}
 }

@@ -5,6 +5,7 @@ package browser
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
@@ -127,10 +128,42 @@ func TestLive(t *testing.T) {
 		h.send(customer, "jan.novak@domena.cz", "jan.novak@seznam.cz")
 		b.do(chromedp.WaitVisible(chromedp.CSS("td.when")))
 		b.reads([]string{"jan.novak@seznam.cz"})
+		if scripts {
+			b.keepsItsPlace()
+		}
 		if same := get(b, chromedp.Evaluate[bool]("window.same === 1")); same != scripts {
 			t.Errorf("scripts %v, but the page is the same one: %v", scripts, same)
 		}
 		b.quiet()
+	}
+}
+
+// keepsItsPlace renews the rows below who goes through them by keyboard, and leaves
+// them alone while text in them is marked.
+func (b *tab) keepsItsPlace() {
+	b.t.Helper()
+	renewed := func() string { return b.text("#live .over .muted") }
+	b.do(chromedp.Focus(chromedp.CSS("td.who a")))
+	before := renewed()
+	b.h.send(customer, "jan.novak@domena.cz", "jan.novak@centrum.cz")
+	b.do(chromedp.WaitVisible(chromedp.CSS("tbody tr:nth-child(2)")))
+	if at := get(b, chromedp.Evaluate[string]("document.activeElement.innerText")); at != "jan.novak@domena.cz" {
+		b.t.Errorf("after the renewal of %q the focus is on %q", before, at)
+	}
+	// Each round of the script ends with its setting the clock for the next.
+	get(b, chromedp.Evaluate[int](`(() => {
+		const real = setTimeout;
+		window.rounds = 0;
+		window.setTimeout = (f, ms) => { if (f.name === "renew") window.rounds++; return real(f, ms); };
+		document.getElementById("live").dataset.every = "0.1";
+		getSelection().selectAllChildren(document.querySelector("td.cause"));
+		return 1;
+	})()`))
+	b.h.forward(time.Second)
+	before = renewed()
+	get(b, chromedp.Poll[bool]("window.rounds >= 3"))
+	if now := renewed(); now != before {
+		b.t.Errorf("renewed while text was marked: %q, then %q", before, now)
 	}
 }
 

@@ -14,7 +14,7 @@ const maxLogin = 16 << 10
 
 // askToken sends a browser to the login page; what it wanted is opened after.
 func (d *desk) askToken(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
+	if r.Method == http.MethodPost {
 		d.loginForm(w, r, http.StatusForbidden, "You are not logged in any more: log in, and repeat what you did.", "")
 		return
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -229,6 +230,15 @@ func TestReturn(t *testing.T) {
 }
 
 // A link in a ticket brings no SameSite cookie: the page then says how to go on.
+// HEAD is a question, as GET: nobody is told to repeat what was not done.
+func TestHeadIsLedToTheLogin(t *testing.T) {
+	r := newRig(t)
+	a := r.do(httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/blocks", nil))
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "login?next=.%2Fblocks" {
+		t.Errorf("%d %q", a.Code, a.Header().Get("Location"))
+	}
+}
+
 func TestLinkFromElsewhere(t *testing.T) {
 	r := newRig(t)
 	r.header["Sec-Fetch-Site"] = "cross-site"

@@ -4,8 +4,17 @@
 // The part that renews itself: instead of the whole page, only itself.
 const live = document.getElementById("live");
 if (live) {
+	// Who goes through the rows by keyboard keeps the place, and who marks text
+	// keeps the text.
+	const links = (href) => [...live.querySelectorAll("a")].filter((a) => a.getAttribute("href") === href);
+	const place = (link) => {
+		if (!live.contains(link)) return null;
+		const href = link.getAttribute("href");
+		return { href, nth: links(href).indexOf(link) };
+	};
+	const marked = () => !getSelection().isCollapsed && live.contains(getSelection().anchorNode);
 	const renew = async () => {
-		if (!document.hidden) {
+		if (!document.hidden && !marked()) {
 			try {
 				const answer = await fetch(location.href, { cache: "no-store" });
 				if (!answer.ok) throw new Error(answer.statusText);
@@ -19,7 +28,9 @@ if (live) {
 				for (const a of fresh.querySelectorAll(".when a")) {
 					if (!known.has(a.getAttribute("href"))) a.closest("tr").classList.add("new");
 				}
+				const here = place(document.activeElement);
 				live.replaceChildren(...fresh.childNodes);
+				if (here) links(here.href)[here.nth]?.focus({ preventScroll: true });
 			} catch {
 				// No network, or no daemon, for the moment: the next time will do.
 			}
