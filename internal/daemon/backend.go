@@ -105,12 +105,21 @@ func (b backend) parseBlocked(text string) (netip.Addr, error) {
 		return parseClient(text)
 	}
 	p = p.Masked()
-	counted, _ := b.gate.State().Policy.Throttle.Prefix(p.Addr().Unmap())
-	shown := func(one ledger.Block) bool { return one.Prefix == p }
-	if p.Bits() < counted.Bits() && !slices.ContainsFunc(b.ledger.Blocks(b.Now(), b.window()), shown) {
+	if counted := b.countedBy(p); p.Bits() < counted.Bits() {
 		return netip.Addr{}, fmt.Errorf("%q is wider than one block (/%d): name each as `portreeve blocks` shows it%w", text, counted.Bits(), admin.ErrRequest)
 	}
 	return p.Addr().Unmap(), nil
+}
+
+// countedBy is the prefix that a network's failures are counted against: the
+// policy's, or, where that was wider before, that of a block in force.
+func (b backend) countedBy(p netip.Prefix) netip.Prefix {
+	counted, _ := b.gate.State().Policy.Throttle.Prefix(p.Addr().Unmap())
+	shown := func(one ledger.Block) bool { return one.Prefix == p }
+	if p.Bits() < counted.Bits() && slices.ContainsFunc(b.ledger.Blocks(b.Now(), b.window()), shown) {
+		return p
+	}
+	return counted
 }
 
 // parseClient reads one address.

@@ -80,13 +80,17 @@ func (b backend) Failures(ctx context.Context, r admin.FailuresRequest) (admin.F
 
 func (b backend) failuresOfClient(ctx context.Context, p netip.Prefix, r admin.FailuresRequest) (admin.FailuresAnswer, error) {
 	policy := b.gate.State().Policy
-	client := netip.Addr{} // all of a prefix
-	if p.IsSingleIP() {
-		client = p.Addr()
-		p, _ = policy.Throttle.Prefix(client)
+	client, single := p.Addr(), p.IsSingleIP()
+	counted := b.countedBy(p)
+	switch {
+	case p.Bits() < counted.Bits():
+		return admin.FailuresAnswer{}, fmt.Errorf("%q is wider than what failed logins are counted by (/%d): name one of its addresses, or look for the blocks in it%w", r.Of, counted.Bits(), admin.ErrRequest)
+	case policy.ManyPeople(client) && !single:
+		return admin.FailuresAnswer{}, fmt.Errorf("%q stands for many people, whose failed logins are kept by their addresses: name one of them%w", r.Of, admin.ErrRequest)
 	}
+	p = counted
 	a := admin.FailuresAnswer{Of: gate.PrefixText(p), Client: true, Limit: policy.Throttle.Limit}
-	if policy.ManyPeople(p.Addr()) {
+	if policy.ManyPeople(client) {
 		a.Shared, a.Limit = true, 0
 		found, err := b.ledger.FindFailures(ctx, ledger.FailureQuery{Client: client, Since: r.Since, Limit: r.Limit})
 		a.Failures = facts(found)

@@ -101,6 +101,24 @@ func TestFailures(t *testing.T) {
 	if _, err := h.admin.Failures(t.Context(), admin.FailuresRequest{}); err == nil || !strings.Contains(err.Error(), "give an IP address or a login") {
 		t.Errorf("of nobody: %v", err)
 	}
+	// A network of several blocks has no count; that of its first address, or
+	// everybody's, would be a lie.
+	for of, want := range map[string]string{
+		"192.0.2.0/24": "is wider than what failed logins are counted by (/32)", "2001:db8::/32": "(/64)", "127.0.0.0/8": "(/32)",
+		"::1/128": "", "192.0.2.9/32": "", "2001:db8::/96": "",
+	} {
+		_, err := h.admin.Failures(t.Context(), admin.FailuresRequest{Of: of})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("of %s: %v", of, err)
+		}
+	}
+	h.block("2001:db8::7", "jan@domena.cz")
+	if a := h.failures("2001:db8::/96"); a.Of != "2001:db8::/64" || a.Until == nil {
+		t.Errorf("of a part of a blocked network: %+v", a)
+	}
+	if _, err := h.unblock("2001:db8::7"); err != nil {
+		t.Fatal(err)
+	}
 	h.block("192.0.2.7", "jan@domena.cz")
 	a = h.failures("192.0.2.7")
 	if a.Until == nil || a.ID != h.blocks()[0].ID || a.Count != 11 {

@@ -34,6 +34,14 @@ func (d *desk) blocks(w http.ResponseWriter, r *http.Request) {
 	d.render(w, http.StatusOK, "blocks", data)
 }
 
+// None is said of an empty list: those that were not asked for may be blocked.
+func (b blocksData) None() string {
+	if b.IP+b.Login != "" {
+		return "No such client is blocked."
+	}
+	return "Nobody is blocked."
+}
+
 // unblock lifts a client's block.
 func (d *desk) unblock(w http.ResponseWriter, r *http.Request) {
 	address := r.PostForm.Get("address")

@@ -65,6 +65,11 @@ func TestHome(t *testing.T) {
 func TestBlocks(t *testing.T) {
 	r := inside(t)
 	has(t, r.page("/blocks"), "Nobody is blocked.")
+	for _, filter := range []string{"ip=192.0.2.0/24", "login=jan"} {
+		page := r.page("/blocks?" + filter)
+		has(t, page, "No such client is blocked.")
+		hasNot(t, page, "Nobody is blocked.")
+	}
 	r.backend.blocks = someBlocks(250)
 	page := r.page("/blocks?ip=192.0.2.0/24")
 	if n := strings.Count(page, `action="./unblock"`); n != pageBlocks {
@@ -119,6 +124,19 @@ func TestSubject(t *testing.T) {
 	has(t, r.page("/look?q=jan%40domena.cz"), "Slowed down", "40 failed logins from all addresses; 30 are allowed")
 	r.backend.err = errors.Join(errors.New(`"jan" is no whole login: give it as name@domain`), admin.ErrRequest)
 	has(t, r.page("/look?q=jan"), "is no whole login: give it as name@domain")
+}
+
+// A network of many blocks is never said not to be blocked.
+func TestWideNetwork(t *testing.T) {
+	r := inside(t)
+	r.backend.wide = errors.Join(errors.New(`"192.0.2.0/24" is wider than what failed logins are counted by`), admin.ErrRequest)
+	page := r.page("/look?q=192.0.2.0/24")
+	has(t, page, "No client in it is blocked.", "is wider than what failed logins are counted by", "Refusals of the last 24 hours")
+	r.backend.blocks = someBlocks(50)
+	page = r.page("/look?q=192.0.2.0/24")
+	has(t, page, "Blocked clients in it", "The latest 30 of 50.", `href="./blocks?ip=192.0.2.0/24"`, `name="back" value="./look?q=192.0.2.0%2F24"`)
+	hasNot(t, page, "Not blocked", "Sending limits")
+	hasNot(t, r.page("/blocks?lifted=192.0.2.0/24"), "is not blocked any more")
 }
 
 func TestReset(t *testing.T) {

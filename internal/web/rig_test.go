@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,7 @@ type stub struct {
 	usage    admin.UsageAnswer
 	answer   admin.ExplainAnswer
 	err      error
+	wide     error // of Failures alone
 
 	explained admin.ExplainRequest
 	decisions []admin.DecisionsRequest
@@ -56,7 +58,7 @@ func (s *stub) Failures(_ context.Context, r admin.FailuresRequest) (admin.Failu
 	f.Of = r.Of
 	_, err := netip.ParseAddr(r.Of)
 	f.Client = err == nil
-	return f, s.err
+	return f, errors.Join(s.err, s.wide)
 }
 
 func (s *stub) Blocks(context.Context, admin.BlocksRequest) ([]admin.Block, error) {

@@ -25,10 +25,11 @@ type subjectData struct {
 	frame
 	Of       string
 	Client   bool // an address or a network, not a login
+	Network  bool // one that many blocks may be in
 	Lifted   string
 	Reset    bool // its usage has just been reset
 	Failures part[admin.FailuresAnswer]
-	Blocks   part[blockList] // that failed logins for it led to
+	Blocks   part[blockList] // that failed logins for it led to, or that are in a network
 	Refusals part[[]journal.Entry]
 	Usage    part[admin.UsageAnswer]
 	Back     string
@@ -38,13 +39,18 @@ func (d *desk) subject(w http.ResponseWriter, r *http.Request, of string) {
 	data := subjectData{frame: d.frame(r, of), Of: of, Client: isClient(of), Back: lookLink(of)}
 	data.Text = of
 	since := d.Now().Add(-subjectBack)
-	data.Failures = partOf[admin.FailuresAnswer](d, r)(d.Backend.Failures(r.Context(), admin.FailuresRequest{Of: of, Since: since, Limit: subjectRows + 1}))
+	failures, err := d.Backend.Failures(r.Context(), admin.FailuresRequest{Of: of, Since: since, Limit: subjectRows + 1})
+	data.Failures = partOf[admin.FailuresAnswer](d, r)(failures, err)
 	requests := []admin.DecisionsRequest{{Client: of}}
-	if !data.Client {
+	switch {
+	case data.Client && errors.Is(err, admin.ErrRequest): // it is wider than one block
+		data.Network = true
+		data.Blocks = d.blocksBy(r, of, admin.BlocksRequest{Client: of})
+	case !data.Client:
 		requests = []admin.DecisionsRequest{{Login: of}, {Sender: of}}
 		data.Usage = partOf[admin.UsageAnswer](d, r)(d.Backend.Usage(r.Context(), admin.UsageRequest{Login: of}))
 		data.Reset = r.Form.Get("reset") != "" && data.Usage.Error == "" && data.Usage.Value.Messages == 0
-		data.Blocks = d.blocksBy(r, of)
+		data.Blocks = d.blocksBy(r, of, admin.BlocksRequest{Login: of})
 	}
 	data.Refusals = d.refusalsOf(r, since, requests)
 	data.Lifted = d.lifted(r)
@@ -60,14 +66,14 @@ func isClient(of string) bool {
 	return err == nil
 }
 
-// blocksBy lists the blocks that a login's failures have led to.
-func (d *desk) blocksBy(r *http.Request, login string) part[blockList] {
+// blocksBy lists the blocks that a login's failures have led to, or a network's.
+func (d *desk) blocksBy(r *http.Request, of string, q admin.BlocksRequest) part[blockList] {
 	status, err := d.Backend.Status(r.Context())
 	if err != nil {
 		return part[blockList]{Error: d.sentence(r, err)}
 	}
-	list := d.listBlocks(r, admin.BlocksRequest{Login: login}, status.Blocked, subjectRows)
-	list.Value.Back = lookLink(login)
+	list := d.listBlocks(r, q, status.Blocked, subjectRows)
+	list.Value.Back = lookLink(of)
 	return list
 }
 
