@@ -338,7 +338,7 @@ func TestJoinIsBounded(t *testing.T) {
 	if err := j.finish(); err != nil {
 		t.Fatal(err)
 	}
-	if len(h.events)+j.unjoined != n || j.open.Len() != 0 {
+	if len(h.events)+j.unjoined != n || j.open.Len() != 0 || j.past.Len() > maxPast {
 		t.Errorf("%d handed on, %d given up, %d still open, of %d", len(h.events), j.unjoined, j.open.Len(), n)
 	}
 }
