@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"portreeve/internal/admin"
 	"portreeve/internal/explain"
@@ -119,9 +120,17 @@ func timesOf(texts []string) []time.Time {
 }
 
 // subjectOf is the one word of a text: an address, a network, a login or a
-// sender; "" for a longer text.
+// sender; "" for a longer text. Mail programs put invisible marks around the
+// addresses that people copy from them.
 func subjectOf(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, text)
 	word := strings.Trim(strings.TrimSpace(text), "<>[]()\"',;.")
+	word = strings.TrimPrefix(word, "mailto:")
 	if strings.ContainsAny(word, " \t\r\n") || len(word) > maxSubject {
 		return ""
 	}

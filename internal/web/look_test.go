@@ -30,12 +30,14 @@ func TestSearch(t *testing.T) {
 		" " + anID + "\r\n": "id=" + anID + "&lang=en",
 		"550 5.1.0 <jan@seznam.cz> sender rejected":                "in=text&lang=en&sender=jan%40seznam.cz",
 		"2026-11-22 11:59 +0000\n<jan@seznam.cz> sender\nrejected": "at=2026-11-22T11%3A59%3A00Z&in=text&lang=en&sender=jan%40seznam.cz",
-		"192.0.2.7":           "lang=en&q=192.0.2.7",
-		"  <jan@domena.cz>, ": "lang=en&q=jan%40domena.cz",
-		"2001:db8::/64":       "lang=en&q=2001%3Adb8%3A%3A%2F64",
-		"192.0.2.7.":          "lang=en&q=192.0.2.7",
-		"jan":                 "lang=en&q=jan",
-		"a&b=c#d@x.cz":        "lang=en&q=a%26b%3Dc%23d%40x.cz",
+		"192.0.2.7":                       "lang=en&q=192.0.2.7",
+		"  <jan@domena.cz>, ":             "lang=en&q=jan%40domena.cz",
+		"2001:db8::/64":                   "lang=en&q=2001%3Adb8%3A%3A%2F64",
+		"192.0.2.7.":                      "lang=en&q=192.0.2.7",
+		"jan":                             "lang=en&q=jan",
+		"a&b=c#d@x.cz":                    "lang=en&q=a%26b%3Dc%23d%40x.cz",
+		"<mailto:jan@domena.cz>":          "lang=en&q=jan%40domena.cz",
+		"\u202ajan@domena.cz\u202c\u200b": "lang=en&q=jan%40domena.cz",
 	} {
 		a := r.post("/look", url.Values{"text": {text}})
 		if got := a.Header().Get("Location"); a.Code != http.StatusSeeOther || got != "look?"+want {
