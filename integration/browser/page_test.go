@@ -211,6 +211,15 @@ func (b *tab) fits(name string) {
 	for _, e := range small {
 		b.t.Errorf("%s: too small: %s", name, e)
 	}
+	cut := get(b, chromedp.Evaluate[[]string](`[...document.querySelectorAll("select")].filter((e) => {
+		const style = getComputedStyle(e), pen = document.createElement("canvas").getContext("2d");
+		pen.font = style.font;
+		const arrow = 18;
+		return pen.measureText(e.selectedOptions[0].text).width + arrow > e.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+	}).map((e) => e.name)`))
+	for _, e := range cut {
+		b.t.Errorf("%s: the choice of %q is cut", name, e)
+	}
 }
 
 // TestReadable holds every page, by day and by night, on a desk and on a

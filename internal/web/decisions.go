@@ -56,7 +56,7 @@ func (decisionsData) Rules() []rules.Rule { return counted }
 
 // Outcomes lists what may have become of a client.
 func (decisionsData) Outcomes() [][2]string {
-	return [][2]string{{"", "refused or observed"}, {"refused", "refused only"}, {"observed", "observed only"}}
+	return [][2]string{{"", "any"}, {"refused", "refused"}, {"observed", "would be refused"}}
 }
 
 // refusals is a table of them.
