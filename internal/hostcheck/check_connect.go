@@ -19,7 +19,8 @@ func checkConnected(h *Host, r *Report) {
 	}
 }
 
-// checkPorts: what is in neither list counts as submission (SPEC.md section 3, rule 1).
+// checkPorts: what is in neither list counts as submission (SPEC.md section 3, rule 1);
+// where people log in and nobody asks Portreeve, no rule holds.
 func checkPorts(h *Host, r *Report) {
 	if h.Postfix == nil {
 		return
@@ -27,10 +28,20 @@ func checkPorts(h *Host, r *Report) {
 	served := map[uint16]bool{}
 	for _, s := range h.Postfix.Services {
 		served[s.Port] = true
-		if _, listed := Kind(h.Config, s); !listed && h.asks(s) {
+		_, listed := Kind(h.Config, s)
+		switch {
+		case listed:
+		case h.asks(s):
 			r.problem(h.Config.Path,
 				fmt.Sprintf("Postfix's service %s asks Portreeve, but port %d is neither in ports.submission nor in ports.mixed, so it counts as submission", s.Name, s.Port),
 				fmt.Sprintf("add %d to one of the two", s.Port))
+		case h.Connected() && s.Yes("smtpd_sasl_auth_enable") && !Loopback(s):
+			add := r.advice // main.cf turns AUTH on for everybody: perhaps nobody logs in there
+			if s.Own("smtpd_sasl_auth_enable") {
+				add = r.problem
+			}
+			add(h.masterCF(), fmt.Sprintf("Postfix's service %s offers AUTH, but port %d is neither in ports.submission nor in ports.mixed, and Portreeve is not asked there, so no rule holds", s.Name, s.Port),
+				fmt.Sprintf("add %d to ports.submission in %s, run `portreeve reload`, and %s; or set -o smtpd_sasl_auth_enable=no for it", s.Port, h.Config.Path, remedySetup))
 		}
 	}
 	for _, port := range slices.Concat(h.Config.Ports.Submission, h.Config.Ports.Mixed) {
@@ -39,6 +50,11 @@ func checkPorts(h *Host, r *Report) {
 				remedySetup+", or take the port out of the list")
 		}
 	}
+}
+
+// Loopback tells whether only this host reaches a service, as one of re-injection.
+func Loopback(s *postfix.Service) bool {
+	return strings.HasPrefix(s.Name, "127.") || strings.HasPrefix(s.Name, "localhost:") || strings.HasPrefix(s.Name, "[::1]:")
 }
 
 // checkReadable: the other checks take what cannot be read for empty.

@@ -26,6 +26,9 @@ func checkTLS(h *Host, r *Report) {
 		case s.Port == 587 && level == "encrypt":
 			r.advice(h.masterCF(), fmt.Sprintf("%s refuses customers that have no TLS; they may have been told none or STARTTLS", s.ID()),
 				"set -o smtpd_tls_security_level=may for it if they were")
+		case (s.Port == 25 || s.Port == 587) && level != "" && s.Yes("smtpd_tls_auth_only") && s.Yes("smtpd_sasl_auth_enable"):
+			r.advice(h.masterCF(), fmt.Sprintf("%s offers no AUTH before STARTTLS (smtpd_tls_auth_only = yes); customers may have been told none or STARTTLS", s.ID()),
+				"set -o smtpd_tls_auth_only=no for it if they were")
 		case !wrapped && level == "":
 			r.problem(h.masterCF(), fmt.Sprintf("%s offers no STARTTLS", s.ID()), "set -o smtpd_tls_security_level=may for it")
 		}

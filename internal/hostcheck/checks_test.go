@@ -58,8 +58,17 @@ var postfixCases = []fires{
 	{"ports", func(w *world) {
 		w.master("", "[::1]:2526 inet n - y - - smtpd -o smtpd_sender_restrictions="+strings.ReplaceAll(dataCall, " {", ",{"))
 	}, "problem: Postfix's service [::1]:2526 asks"},
+	{"ports", func(w *world) {
+		w.master("", "2525 inet n - y - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_relay_restrictions=permit_sasl_authenticated,reject")
+	}, "problem: Postfix's service 2525 offers AUTH, but port 2525 is neither in ports.submission nor in ports.mixed, and Portreeve is not asked there, so no rule holds: add 2525"},
+	{"ports", func(w *world) {
+		w.master("", "192.0.2.1:10025 inet n - y - - smtpd")
+		w.set("smtpd_sasl_auth_enable", "yes")
+	}, "advice: Postfix's service 192.0.2.1:10025 offers AUTH"},
 	{"ports", func(w *world) { w.Config.Ports.Submission = append(w.Config.Ports.Submission, 2587) }, "advice: port 2587 is listed"},
 	{"readable", func(w *world) { w.option("smtp", "smtpd_data_restrictions", "check_client_access") }, "problem: smtpd_data_restrictions of smtp/inet: check_client_access has no argument"},
+	{"readable", func(w *world) { w.set("smtpd_recipient_restrictions", "reject_unlisted_recipient # ours") }, `problem: smtpd_recipient_restrictions of smtp/inet: "#" begins no comment behind a value: put it on a line of its own`},
+	{"readable", func(w *world) { w.option("smtp", "smtpd_milters", "inet:127.0.0.1:8891 #DKIM") }, `problem: smtpd_milters of smtp/inet: "#DKIM" begins no comment`},
 	{"readable", func(w *world) { w.master("-o smtpd_sasl_service=smtp", "Instead of -o smtpd_sasl_service=smtp") }, `problem: smtp/inet has the argument "Instead", which is no option`},
 	{"addresses", func(w *world) { w.Config.Listen.Milter.Addr = "/run/portreeve/milter.sock" }, "problem: smtpd_milters of smtp/inet asks at unix:/var/spool/postfix/portreeve/milter.sock, but listen.milter is unix:/run/portreeve/milter.sock"},
 	{"addresses", func(w *world) { w.Config.Listen.Milter = listen.Address{} }, "problem: smtpd_milters of smtp/inet asks at unix:/var/spool/postfix/portreeve/milter.sock, but listen.milter is off"},
@@ -121,6 +130,8 @@ var sessionCases = []fires{
 	{"mechanisms", func(w *world) { w.set("smtpd_sasl_tls_security_options", "noplaintext") }, "problem: smtpd_sasl_tls_security_options of smtp/inet"},
 	{"tls", func(w *world) { w.option("submissions", "smtpd_tls_wrappermode", "no") }, "problem: submissions/inet does not begin with TLS"},
 	{"tls", func(w *world) { w.option("submission", "smtpd_tls_wrappermode", "yes") }, "problem: submission/inet begins with TLS"},
+	{"tls", func(w *world) { w.option("submission", "smtpd_tls_auth_only", "yes") }, "advice: submission/inet offers no AUTH before STARTTLS (smtpd_tls_auth_only = yes)"},
+	{"tls", func(w *world) { w.set("smtpd_tls_auth_only", "yes") }, "advice: smtp/inet offers no AUTH before STARTTLS"},
 	{"tls", func(w *world) { w.option("smtp", "smtpd_tls_security_level", "encrypt") }, "problem: smtp/inet refuses other mail servers"},
 	{"tls", func(w *world) { w.option("submission", "smtpd_tls_security_level", "encrypt") }, "advice: submission/inet refuses customers that have no TLS"},
 	{"tls", func(w *world) { w.option("smtp", "smtpd_tls_security_level", "none") }, "problem: smtp/inet offers no STARTTLS"},

@@ -84,7 +84,9 @@ func Look(ctx context.Context, c *config.Config, d directory.Directory, o Option
 // answered whoever asks.
 func (h *Host) looked(program string, err error, should bool, remedy string) {
 	switch {
-	case err == nil || postfix.NotFound(err):
+	case err == nil:
+	case postfix.NotFound(err):
+		h.notLooked = append(h.notLooked, program+" (there is none on this host)")
 	case should:
 		h.failed = append(h.failed, fmt.Sprintf("this host's %s could not be asked for its configuration (%v): %s", program, err, remedy))
 	default:

@@ -69,7 +69,7 @@ type Check struct {
 func Checks() []Check {
 	return []Check{
 		{"connected", "Postfix asks Portreeve on no port at all", checkConnected},
-		{"ports", "a service that asks Portreeve on a port that is in neither list of `[ports]`; a listed port without a service", checkPorts},
+		{"ports", "a service that asks Portreeve, or offers AUTH, on a port that is in neither list of `[ports]`; a listed port without a service", checkPorts},
 		{"readable", "a list, an argument or an expression of Postfix that cannot be read", checkReadable},
 		{"addresses", "Postfix names a socket where Portreeve does not listen", checkAddresses},
 		{"sockets", "a socket that Postfix cannot reach (chroot, rights), or where nobody answers", checkSockets},

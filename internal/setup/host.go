@@ -12,7 +12,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -68,7 +67,7 @@ func (h *Host) planPostfix(ctx context.Context, c *config.Config) (*Plan, *postf
 		if postfix.NotFound(err) {
 			return nil, nil, errors.New("there is no postconf on this host: run this where Postfix is")
 		}
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("reading Postfix's configuration: %w: mend it, or name its directory with --postfix-config-dir", err)
 	}
 	in := PostfixInput{Portreeve: c, Postfix: pc, Recipe: h.Recipe, OnlyExisting: h.OnlyExisting}
 	for name, text := range map[string]*string{"main.cf": &in.Main, "master.cf": &in.Master} {
@@ -81,16 +80,18 @@ func (h *Host) planPostfix(ctx context.Context, c *config.Config) (*Plan, *postf
 		}
 		*text = string(data)
 	}
+	in.Cyrus = cyrusMeant(pc, in.Main)
 	p := PlanPostfix(in)
 	if len(p.Changes) > 0 {
-		h.ready(ctx, p, c, pc)
+		h.ready(ctx, p, &in)
 	}
 	return p, pc, nil
 }
 
 // ready adds what must be so before Postfix may ask Portreeve: otherwise mail
 // would be deferred, or refused to customers who were never looked at.
-func (h *Host) ready(ctx context.Context, p *Plan, c *config.Config, pc *postfix.Config) {
+func (h *Host) ready(ctx context.Context, p *Plan, in *PostfixInput) {
+	c, pc := in.Portreeve, in.Postfix
 	probe := &hostcheck.Host{Config: c, Postfix: pc}
 	places := map[string]listen.Address{"listen.policy": c.Listen.Policy, "listen.milter": c.Listen.Milter, "listen.sasl": c.Listen.SASL}
 	for _, key := range []string{"listen.policy", "listen.milter", "listen.sasl"} {
@@ -104,7 +105,7 @@ func (h *Host) ready(ctx context.Context, p *Plan, c *config.Config, pc *postfix
 			p.block("%v, so Postfix could not ask at %s: chgrp postfix %s && chmod 0750 %s", barrier, key, barrier.Path, barrier.Path)
 		}
 	}
-	if at, ok := saslSocket(c, pc); ok {
+	if at, ok := saslSocket(c, pc, in.Cyrus); ok {
 		if err := knock("unix", at); err != nil && !errors.Is(err, fs.ErrPermission) {
 			p.block("nobody answers at %s (%v), and Postfix greets nobody on a port that offers AUTH without it: run `portreeve setup dovecot --apply --reload` first", at, err)
 		}
@@ -138,34 +139,6 @@ func barrierTo(at listen.Address, pc *postfix.Config) *hostcheck.Barrier {
 		return barrier
 	}
 	return nil
-}
-
-// saslSocket is where Postfix will have passwords checked, below its queue;
-// false if that is not Dovecot's socket, or Portreeve's relay.
-func saslSocket(c *config.Config, pc *postfix.Config) (string, bool) {
-	path, kind := pc.Main["smtpd_sasl_path"], pc.Main["smtpd_sasl_type"]
-	if c.Listen.SASL.Addr != "" {
-		return "", false
-	}
-	if kind != "dovecot" {
-		for _, s := range pc.Services {
-			if _, listed := hostcheck.Kind(c, s); listed && s.Yes("smtpd_sasl_auth_enable") {
-				return "", false // Cyrus SASL, which stays
-			}
-		}
-		path = ""
-	}
-	if path == "" || path == "smtpd" || hostcheck.Meant(path) {
-		path = "private/auth"
-	}
-	if strings.HasPrefix(path, "inet:") {
-		return "", false
-	}
-	path = strings.TrimPrefix(path, "unix:")
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(pc.Main["queue_directory"], path)
-	}
-	return path, true
 }
 
 // PlanDovecot plans for this host's Dovecot.
@@ -216,7 +189,11 @@ func (h *Host) postfixSide(ctx context.Context, c *config.Config, in *DovecotInp
 		return // no Postfix here, and so no socket for it
 	}
 	in.Queue = pc.Main["queue_directory"]
-	if path, ok := saslSocket(c, pc); ok {
+	data, _, _, err := read(filepath.Join(pc.Dir, "main.cf"))
+	if err != nil {
+		return // as if there were none: nobody but root may plan then
+	}
+	if path, ok := saslSocket(c, pc, cyrusMeant(pc, string(data))); ok {
 		in.SASLPath = path
 	}
 }

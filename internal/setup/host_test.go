@@ -269,3 +269,30 @@ func TestNoPlan(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Debian's sample of submission turns AUTH on; that alone is no Cyrus SASL.
+func TestCyrusMeant(t *testing.T) {
+	m := newMachine(t, "bookworm-default")
+	pc := conf(t, map[string]string{"postconf-names": m.names + "cyrus_sasl_config_path = " + m.path("sasl2") + "\nsmtpd_sasl_path = smtpd\n", "main.cf": "", "master.cf": ""})
+	pc.Dir = m.path("postfix")
+	if len(systemCyrus) == 0 {
+		t.Fatal("nowhere to look")
+	}
+	defer func(before []string) { systemCyrus = before }(systemCyrus)
+	systemCyrus = []string{m.path("lib/*/sasl2/smtpd.conf"), m.path("sasldb2")}
+	if cyrusMeant(pc, m.read("postfix/main.cf")) {
+		t.Error("nothing is there")
+	}
+	if !cyrusMeant(pc, "smtpd_sasl_type = cyrus\n") {
+		t.Error("main.cf says it")
+	}
+	for _, name := range []string{"postfix/sasl/smtpd.conf", "sasl2/smtpd.conf", "lib/x86_64-linux-gnu/sasl2/smtpd.conf", "sasldb2", "queue/etc/sasldb2"} {
+		m.write(name, "x")
+		if !cyrusMeant(pc, "") {
+			t.Errorf("%s is there", name)
+		}
+		if err := os.Remove(m.path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

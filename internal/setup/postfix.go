@@ -29,6 +29,7 @@ type PostfixInput struct {
 	Main, Master string // the texts of main.cf and master.cf
 	Recipe       Recipe // empty: as listen.milter says
 	OnlyExisting bool   // make no services
+	Cyrus        bool   // Cyrus SASL was meant where nothing else is said
 }
 
 // planner makes one plan.
@@ -96,7 +97,7 @@ func (p *planner) listeners() {
 
 // unlisted names services on other ports, but not those of re-injection.
 func (p *planner) unlisted(s *postfix.Service) {
-	if strings.HasPrefix(s.Name, "127.") || strings.HasPrefix(s.Name, "localhost:") || strings.HasPrefix(s.Name, "[::1]:") {
+	if hostcheck.Loopback(s) {
 		return
 	}
 	p.note("%s (port %d) is left alone: if customers log in there, add %d to ports.submission", s.ID(), s.Port, s.Port)
@@ -165,28 +166,6 @@ func (p *planner) options(s *postfix.Service, mixed bool) {
 	if slices.Contains(mustWords(s.Get("receive_override_options")), "no_milters") && p.Recipe == RecipeMilter {
 		p.block("receive_override_options of %s turns milters off: remove no_milters there, or use --recipe policy-only", s.ID())
 	}
-}
-
-// saslService is the name that a login's protocol gets. Cyrus SASL must have its
-// default: it is part of what clients sign, and the PAM service.
-func (p *planner) saslService(mixed bool) string {
-	if mixed || p.otherSASL() {
-		return "smtp"
-	}
-	return "submission"
-}
-
-// otherSASL tells whether somebody else than Dovecot checks passwords already.
-func (p *planner) otherSASL() bool {
-	if p.Postfix.Main["smtpd_sasl_type"] == "dovecot" {
-		return false
-	}
-	for _, s := range p.Postfix.Services {
-		if _, listed := hostcheck.Kind(p.Portreeve, s); listed && s.Yes("smtpd_sasl_auth_enable") {
-			return true
-		}
-	}
-	return false
 }
 
 func mustWords(value string) []string {

@@ -328,7 +328,15 @@ func TestWhoChecksPasswords(t *testing.T) {
 			return h.main("", "smtpd_sasl_type = dovecot\nsmtpd_sasl_path = /run/dovecot/auth")
 		}, "dovecot", "/run/dovecot/auth"},
 		"Dovecot, without path": {func(h *host) *host { return h.main("", "smtpd_sasl_type = dovecot") }, "dovecot", "private/auth"},
-		"Cyrus, in use":         {func(h *host) *host { return h.main("", "smtpd_sasl_auth_enable = yes") }, "", ""},
+		"Cyrus, in use":         {func(h *host) *host { h.in.Cyrus = true; return h.main("", "smtpd_sasl_auth_enable = yes") }, "", ""},
+		"Cyrus, by one service": {func(h *host) *host {
+			return h.master("smtp      inet  n       -       y       -       -       smtpd\n#smtp ", "smtp      inet  n       -       y       -       -       smtpd\n  -o smtpd_sasl_auth_enable=yes\n  -o smtpd_sasl_type=cyrus\n#smtp ")
+		}, "", ""},
+		"AUTH on, and nobody behind it": {func(h *host) *host { return h.main("", "smtpd_sasl_auth_enable = yes") }, "dovecot", "private/auth"},
+		"Dovecot, by one service": {func(h *host) *host {
+			h.in.Cyrus = true // installed, and not asked
+			return h.master("", "submission inet n - y - - smtpd\n  -o smtpd_sasl_auth_enable=yes\n  -o smtpd_sasl_type=dovecot\n  -o smtpd_sasl_path=private/dovecot-auth")
+		}, "dovecot", "private/dovecot-auth"},
 	} {
 		h := tt.host(hostOf(t, "bookworm-default"))
 		p := h.apply()

@@ -86,8 +86,12 @@ func (h *Host) dovecotRestart() Command {
 		if running, _ := h.ran(ctx, stop); !running {
 			return false, nil
 		}
+		path, err := postfix.Find(start[0])
+		if err != nil {
+			return false, err
+		}
 		// It keeps its standard error: with a pipe for it nobody would see the end.
-		if err := exec.CommandContext(ctx, start[0], start[1:]...).Run(); err != nil {
+		if err := exec.CommandContext(ctx, path, start[1:]...).Run(); err != nil {
 			return false, fmt.Errorf("%s: %w", strings.Join(start, " "), err)
 		}
 		return true, nil

@@ -3,7 +3,6 @@ package setup
 import (
 	"fmt"
 	"net"
-	"path/filepath"
 	"strings"
 
 	"portreeve/internal/hostcheck"
@@ -131,36 +130,4 @@ func (p *planner) newMilters(mx *postfix.Service) []string {
 		return []string{"{ smtpd_milters = " + value + " }", "milter_macro_daemon_name=ORIGINATING"}
 	}
 	return []string{"smtpd_milters=" + value, "milter_default_action=tempfail"}
-}
-
-// sasl: who checks passwords. What is in use is kept.
-func (p *planner) sasl() {
-	relay := p.Portreeve.Listen.SASL
-	path := "private/auth"
-	if relay.Addr != "" {
-		path = strings.TrimPrefix(p.socket(relay, true, "listen.sasl"), "unix:")
-	}
-	kind := p.Postfix.Main["smtpd_sasl_type"]
-	switch {
-	case p.otherSASL():
-		p.note("passwords are checked by %q and not by Dovecot, and that stays: name the mail log in maillog.files, so that somebody tells of failed logins", kind)
-		return
-	case kind != "dovecot":
-		p.parameter("smtpd_sasl_type", "dovecot", "# Dovecot checks passwords.\n")
-		p.parameter("smtpd_sasl_path", path, "")
-		return
-	}
-	have := p.Postfix.Main["smtpd_sasl_path"]
-	at := have
-	if !filepath.IsAbs(at) && !strings.HasPrefix(at, "inet:") {
-		at = filepath.Join(p.Postfix.Main["queue_directory"], strings.TrimPrefix(at, "unix:"))
-	}
-	if have == "smtpd" || relay.Addr == "" && hostcheck.Meant(have) || relay.Addr != "" && !hostcheck.SameAddress("unix", at, relay) {
-		p.parameter("smtpd_sasl_path", path, "# Dovecot's socket, or Portreeve's SASL relay before it.\n")
-	}
-	for _, s := range p.Postfix.Services {
-		if _, listed := hostcheck.Kind(p.Portreeve, s); listed && s.Own("smtpd_sasl_path") && relay.Addr != "" && !hostcheck.Ours(s, s.Get("smtpd_sasl_path"), relay) {
-			p.set(s, "smtpd_sasl_path", path)
-		}
-	}
 }

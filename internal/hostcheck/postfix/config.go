@@ -31,7 +31,7 @@ type Service struct {
 
 // names are the parameters that are looked at and may stand at their defaults.
 var names = []string{
-	"compatibility_level", "config_directory", "local_header_rewrite_clients", "mail_owner", "mail_version", "milter_default_action",
+	"compatibility_level", "config_directory", "cyrus_sasl_config_path", "local_header_rewrite_clients", "mail_owner", "mail_version", "milter_default_action",
 	"milter_protocol", "mydestination", "mydomain", "myhostname", "mynetworks", "non_smtpd_milters", "postscreen_bare_newline_enable",
 	"postscreen_non_smtp_command_enable", "postscreen_pipelining_enable", "queue_directory", "receive_override_options",
 	"relay_domains", "smtpd_authorized_xclient_hosts", "smtpd_client_restrictions", "smtpd_data_restrictions", "smtpd_delay_reject",
@@ -46,11 +46,30 @@ var names = []string{
 // (errors.Is) where there is no such program.
 type Run func(ctx context.Context, name string, args ...string) ([]byte, error)
 
+// sbin is where postconf and dovecot are on hosts whose PATH does not say so:
+// Debian's su without "-" keeps a user's, and cron has /usr/bin:/bin.
+var sbin = []string{"/usr/sbin", "/usr/local/sbin", "/sbin"}
+
+// Find is the path of a program; exec.ErrNotFound if this host has none.
+func Find(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	for _, dir := range sbin {
+		if err == nil {
+			break
+		}
+		path, err = exec.LookPath(filepath.Join(dir, name))
+	}
+	if err != nil {
+		return "", exec.ErrNotFound
+	}
+	return path, nil
+}
+
 // Exec is the Run of this host.
 func Exec(ctx context.Context, name string, args ...string) ([]byte, error) {
-	path, err := exec.LookPath(name)
+	path, err := Find(name)
 	if err != nil {
-		return nil, exec.ErrNotFound
+		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	var stderr bytes.Buffer
@@ -58,12 +77,21 @@ func Exec(ctx context.Context, name string, args ...string) ([]byte, error) {
 	cmd.Dir = "/" // postfix(1) complains of a directory that its user cannot enter
 	out, err := cmd.Output()
 	if said := strings.TrimSpace(stderr.String()); err != nil && said != "" {
-		return out, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, said)
+		return out, fmt.Errorf("%s: %w: %s", command(name, args), err, said)
 	}
 	if err != nil {
-		return out, fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+		return out, fmt.Errorf("%s: %w", command(name, args), err)
 	}
 	return out, nil
+}
+
+// command is what was run, as far as a sentence has room for it.
+func command(name string, args []string) string {
+	const room = 5
+	if len(args) > room {
+		args = append(slices.Clone(args[:room]), "…")
+	}
+	return strings.Join(append([]string{name}, args...), " ")
 }
 
 // Load asks postconf. dir is Postfix's config_directory; empty is the default.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -311,7 +313,27 @@ func TestExec(t *testing.T) {
 	if _, err := Exec(t.Context(), "sh", "-c", "echo why >&2; exit 3"); err == nil || err.Error() != "sh -c echo why >&2; exit 3: exit status 3: why" {
 		t.Errorf("%v", err)
 	}
-	if _, err := Exec(t.Context(), "false"); err == nil || err.Error() != "false : exit status 1" {
+	if _, err := Exec(t.Context(), "false"); err == nil || err.Error() != "false: exit status 1" {
+		t.Errorf("%v", err)
+	}
+	if _, err := Exec(t.Context(), "false", "-x", "1", "2", "3", "4", "5"); err == nil || err.Error() != "false -x 1 2 3 4 …: exit status 1" {
+		t.Errorf("%v", err)
+	}
+}
+
+// cron and su do not know /usr/sbin: Postfix is on the host all the same.
+func TestExecBesidePath(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "portreeve-probe"), []byte("#!/bin/sh\necho here\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer func(before []string) { sbin = before }(sbin)
+	sbin = []string{filepath.Join(dir, "nothing"), dir}
+	t.Setenv("PATH", "/usr/bin:/bin")
+	if out, err := Exec(t.Context(), "portreeve-probe"); err != nil || string(out) != "here\n" {
+		t.Errorf("%q %v", out, err)
+	}
+	if _, err := Exec(t.Context(), "portreeve-other"); !NotFound(err) {
 		t.Errorf("%v", err)
 	}
 }

@@ -34,6 +34,9 @@ func Restrictions(value string) ([]Restriction, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := comment(words); err != nil {
+		return nil, err
+	}
 	var list []Restriction
 	for i := 0; i < len(words); i++ {
 		r := Restriction{Name: words[i]}
@@ -47,6 +50,17 @@ func Restrictions(value string) ([]Restriction, error) {
 		list = append(list, r)
 	}
 	return list, nil
+}
+
+// comment looks for one where Postfix knows none: it takes "#" for a name, and
+// defers all mail because of it.
+func comment(words []string) error {
+	for _, w := range words {
+		if strings.HasPrefix(w, "#") {
+			return fmt.Errorf("%q begins no comment behind a value: put it on a line of its own", w)
+		}
+	}
+	return nil
 }
 
 // takesArgument follows smtpd_check.c: every check_… but one, the lists, sleep.
@@ -117,6 +131,9 @@ type Milter struct {
 // Milters reads smtpd_milters with its $names expanded.
 func Milters(value string) ([]Milter, error) {
 	words, err := Words(value)
+	if err == nil {
+		err = comment(words)
+	}
 	var list []Milter
 	for _, w := range words {
 		endpoint, attributes := endpointOf(w)
