@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +51,6 @@ func (f *setupFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.reload, "reload", false, "with --apply or --undo: also make the programs read their files")
 	cmd.Flags().StringVar(&f.host.PostfixDir, "postfix-config-dir", "", "Postfix's configuration `directory`")
 	cmd.Flags().StringVar(&f.host.DovecotConfig, "dovecot-config", "", "Dovecot's configuration `file`")
-	cmd.MarkFlagsMutuallyExclusive("apply", "undo")
 }
 
 func setupPostfixCmd(g *globals) *cobra.Command {
@@ -105,12 +106,27 @@ type setupResult struct {
 
 func (f *setupFlags) run(cmd *cobra.Command, g *globals, target string) error {
 	f.host.ConfigPath, f.host.Run, f.host.Now = g.config, postfix.Exec, time.Now
-	if f.reload && !f.apply && !f.undo {
+	switch {
+	case f.apply && f.undo:
+		return fmt.Errorf("--apply and --undo contradict each other: give one of them, or run `%s --help`", cmd.CommandPath())
+	case f.reload && !f.apply && !f.undo:
 		return fmt.Errorf("--reload goes with --apply or --undo: run `%s --help`", cmd.CommandPath())
+	case f.undo:
+		return asRoot(f.putBack(cmd, g, target))
 	}
-	if f.undo {
-		return f.putBack(cmd, g, target)
+	return asRoot(f.show(cmd, g, target))
+}
+
+// asRoot ends a refusal of the system in what to do.
+func asRoot(err error) error {
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		return fmt.Errorf("%w: run this as root", err)
 	}
+	return err
+}
+
+// show prints the plan, and carries it out with --apply.
+func (f *setupFlags) show(cmd *cobra.Command, g *globals, target string) error {
 	t, err := f.host.Target(cmd.Context(), target)
 	if err != nil {
 		return err

@@ -103,6 +103,28 @@ func TestReachIsChecked(t *testing.T) {
 	}
 }
 
+// Postfix asks Dovecot, too.
+func TestAuthSocketIsReached(t *testing.T) {
+	queue, path, _ := socketIn(t, 0o755, 0o600)
+	if err := os.Rename(path, filepath.Join(queue, "auth")); err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(queue, "auth")
+	w := hostOf(t, "trixie-milter")
+	w.set("queue_directory", queue)
+	w.Config.Listen.Milter, w.Config.Listen.Policy = listen.Address{}, listen.Address{}
+	w.set("smtpd_sasl_path", path)
+	w.Dovecot = nil
+	for _, s := range w.Postfix.Services {
+		s.Chroot = "n"
+	}
+	w.Who = func(string) (Identity, error) { return Identity{Name: "postfix", UID: 4242}, nil }
+	const want = "so Postfix cannot ask at Dovecot's auth socket, and greets nobody: give that unix_listener mode = 0660 and user = postfix"
+	if list := w.found("sockets"); len(list) != 1 || !strings.Contains(list[0], want) {
+		t.Errorf("found %q, want %q", list, want)
+	}
+}
+
 func TestLookupUser(t *testing.T) {
 	if id, err := LookupUser("root"); err != nil || id.UID != 0 || len(id.Groups) == 0 {
 		t.Errorf("root is %+v, %v", id, err)

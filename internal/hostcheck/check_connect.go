@@ -145,7 +145,8 @@ func checkAddresses(h *Host, r *Report) {
 	}
 }
 
-// checkSockets walks as Postfix's user to each socket that is asked, and knocks.
+// checkSockets walks as Postfix's user to each socket that is asked, Dovecot's
+// included, and knocks.
 func checkSockets(h *Host, r *Report) {
 	type place struct {
 		addr     listen.Address
@@ -161,10 +162,38 @@ func checkSockets(h *Host, r *Report) {
 		h.reach(r, u)
 		h.knock(r, u.key, u.ours)
 	}
+	h.authSockets(r)
+}
+
+// authSockets: a service that offers AUTH and has nobody to ask about it ends
+// before it greets ("no SASL authentication mechanisms"), on port 25 too.
+func (h *Host) authSockets(r *Report) {
+	seen := map[string]bool{}
+	for _, s := range h.guarded() {
+		path := s.Get("smtpd_sasl_path")
+		network, addr, err := s.Endpoint(path)
+		if !s.Yes("smtpd_sasl_auth_enable") || s.Get("smtpd_sasl_type") != "dovecot" || err != nil || seen[addr] ||
+			Meant(path) || Ours(s, path, h.Config.Listen.SASL) || h.Dovecot != nil && network == "unix" && !h.dovecotListens(addr) {
+			continue // what is ours is knocked at; of what Dovecot does not make, checkSASL tells
+		}
+		seen[addr] = true
+		const name = "Dovecot's auth socket, and greets nobody"
+		h.reachable(r, listen.Address{Network: network, Addr: addr}, name, "give that unix_listener mode = 0660 and user = postfix, and reload Dovecot")
+		if err := h.Dial(network, addr); err != nil && !denied(err) {
+			r.problem(addr, fmt.Sprintf("nobody answers at smtpd_sasl_path of %s (%v), and Postfix greets nobody on a port that offers AUTH", s.ID(), err),
+				"start Dovecot: systemctl start dovecot")
+		}
+	}
 }
 
 func (h *Host) reach(r *Report, u use) {
-	if u.ours.Network != "unix" {
+	h.reachable(r, u.ours, u.key, "restart Portreeve, which makes its sockets 0666")
+}
+
+// reachable walks to a unix socket as Postfix's user; remedy is for a socket
+// that it may not write to.
+func (h *Host) reachable(r *Report, at listen.Address, name, remedy string) {
+	if at.Network != "unix" {
 		return
 	}
 	owner := h.Postfix.Main["mail_owner"]
@@ -173,18 +202,17 @@ func (h *Host) reach(r *Report, u use) {
 		r.skipped(fmt.Sprintf("whether Postfix reaches its sockets (%v): is Postfix's mail_owner, %s, a user of this host?", err, owner))
 		return
 	}
-	err = ReachFrom(h.Postfix.Main["queue_directory"], u.ours.Addr, who)
+	err = ReachFrom(h.Postfix.Main["queue_directory"], at.Addr, who)
 	var barrier *Barrier
 	switch {
 	case err == nil || errors.Is(err, fs.ErrNotExist): // knock tells
 	case errors.As(err, &barrier) && barrier.Mode.IsDir():
-		r.problem(barrier.Path, barrier.Error()+", so Postfix cannot ask at "+u.key,
+		r.problem(barrier.Path, barrier.Error()+", so Postfix cannot ask at "+name,
 			fmt.Sprintf("chgrp postfix %s && chmod 0750 %s", barrier.Path, barrier.Path))
 	case errors.As(err, &barrier):
-		r.problem(barrier.Path, barrier.Error()+", so Postfix cannot ask at "+u.key,
-			"restart Portreeve, which makes its sockets 0666")
+		r.problem(barrier.Path, barrier.Error()+", so Postfix cannot ask at "+name, remedy)
 	default:
-		r.skipped(fmt.Sprintf("whether %s reaches %s (%v): run this as root", owner, u.ours.Addr, err))
+		r.skipped(fmt.Sprintf("whether %s reaches %s (%v): run this as root", owner, at.Addr, err))
 	}
 }
 

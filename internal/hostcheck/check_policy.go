@@ -98,8 +98,13 @@ func checkPolicyOrder(h *Host, r *Report) {
 
 // Permissive tells whether a default_action lets the request go on.
 func Permissive(action string) bool {
-	word, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(action)), " ")
+	word := strings.ToLower(firstWord(action))
 	return word == "dunno" || word == "ok" || word == "permit"
+}
+
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+	return word
 }
 
 // checkPolicyAction: a DUNNO in the relay list refuses POP clients for good
@@ -129,6 +134,8 @@ func (h *Host) actionFault(s *postfix.Service, p postfix.Policy, mixed bool) (wh
 	temporary := strings.HasPrefix(action, "4") || strings.HasPrefix(strings.ToLower(action), "defer")
 	const retry = "{ default_action=451 4.3.5 … }"
 	switch {
+	case p.Context == "relay" && Permissive(action) && !strings.EqualFold(firstWord(action), "dunno"):
+		return "lets everybody relay (default_action=" + action + ")", "give the call " + retry
 	case p.Context == "relay" && Permissive(action):
 		if h.Config.SMTPAfterPOP.Enabled {
 			return "refuses customers with a POP grant for good (default_action=" + action + ")", "give the call " + retry
@@ -156,6 +163,10 @@ func checkLoginGates(h *Host, r *Report) {
 				continue
 			}
 			for _, e := range h.list(s, name) {
+				if e.Is("reject_sender_login_mismatch", "reject_unauthenticated_sender_login_mismatch", "reject_known_sender_login_mismatch") && s.Get("smtpd_sender_login_maps") != "" {
+					r.problem(h.masterCF(), fmt.Sprintf("%s in %s of %s refuses clients that only have a POP grant", e.Name, name, s.ID()),
+						"write reject_authenticated_sender_login_mismatch instead, or leave the sender to Portreeve")
+				}
 				if e.Is("reject_unauth_destination", "defer_unauth_destination") || !mixed && e.Is("reject", "defer") {
 					r.problem(h.masterCF(), fmt.Sprintf("%s in %s of %s refuses clients that only have a POP grant", e.Name, name, s.ID()),
 						"leave that to smtpd_relay_restrictions, and take it out of this list")

@@ -1,7 +1,9 @@
 package hostcheck
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"portreeve/internal/hostcheck/postfix"
@@ -34,6 +36,21 @@ func checkTLS(h *Host, r *Report) {
 		}
 		if (wrapped || level != "") && !Certificate(s) {
 			r.problem(h.mainCF(), fmt.Sprintf("%s should offer TLS, but has no certificate", s.ID()), "set smtpd_tls_cert_file and smtpd_tls_key_file")
+		}
+		if wrapped || level != "" {
+			h.certificateFiles(r, s)
+		}
+	}
+}
+
+// certificateFiles: with a name that is not there Postfix offers no TLS, and
+// says so in its log only.
+func (h *Host) certificateFiles(r *Report, s *postfix.Service) {
+	for _, name := range []string{"smtpd_tls_cert_file", "smtpd_tls_key_file", "smtpd_tls_chain_files"} {
+		for _, file := range h.words(s.Get(name)) {
+			if _, err := h.Stat(file); errors.Is(err, fs.ErrNotExist) {
+				r.problem(h.mainCF(), fmt.Sprintf("%s of %s is %s, which does not exist, so no TLS is offered there", name, s.ID(), file), "correct the name, or put the file there")
+			}
 		}
 	}
 }

@@ -75,6 +75,9 @@ var postfixCases = []fires{
 	{"sockets", func(w *world) {
 		w.dialErr["/var/spool/postfix/portreeve/milter.sock"] = errors.New("connection refused")
 	}, "problem: nobody answers at listen.milter"},
+	{"sockets", func(w *world) {
+		w.dialErr["/var/spool/postfix/private/auth"] = errors.New("connection refused")
+	}, "problem: nobody answers at smtpd_sasl_path of smtp/inet (connection refused), and Postfix greets nobody on a port that offers AUTH: start Dovecot"},
 	{"milter", func(w *world) { w.option("submission", "smtpd_milters", "inet:127.0.0.1:8891") }, "problem: the service submission/inet (port 587) does not ask Portreeve's milter"},
 	{"milter", func(w *world) { w.option("smtp", "receive_override_options", "no_address_mappings,no_milters") }, "problem: receive_override_options of smtp/inet"},
 	{"milter-action", func(w *world) { w.option("smtp", "milter_default_action", "tempfail") }, `problem: while Portreeve is away, smtp/inet answers mail from other servers with "tempfail"`},
@@ -104,6 +107,12 @@ var postfixCases = []fires{
 		w.option("smtp", "smtpd_data_restrictions", "check_policy_service unix:portreeve/policy.sock")
 	}, "stops mail from other servers (451 4.3.5"},
 	{"policy-action", func(w *world) { w.option("submission", "smtpd_sender_restrictions", dataCall) }, "smtpd_sender_restrictions of submission/inet lets every sender through"},
+	{"policy-action", relayList("smtp", "permit_auth_destination, check_policy_service { unix:portreeve/policy.sock, policy_context=relay, default_action=permit }"), "problem: while Portreeve is away, smtpd_relay_restrictions of smtp/inet lets everybody relay (default_action=permit)"},
+	{"login-gates", func(w *world) {
+		w.Config.SMTPAfterPOP.Enabled = true
+		w.set("smtpd_sender_login_maps", "hash:/etc/postfix/owners")
+		w.set("smtpd_sender_restrictions", "reject_sender_login_mismatch")
+	}, "problem: reject_sender_login_mismatch in smtpd_sender_restrictions of smtp/inet refuses clients that only have a POP grant"},
 	{"login-gates", func(w *world) {
 		w.Config.SMTPAfterPOP.Enabled = true
 		w.option("submission", "smtpd_client_restrictions", "permit_sasl_authenticated,reject")
@@ -130,6 +139,15 @@ var sessionCases = []fires{
 	{"mechanisms", func(w *world) { w.set("smtpd_sasl_tls_security_options", "noplaintext") }, "problem: smtpd_sasl_tls_security_options of smtp/inet"},
 	{"tls", func(w *world) { w.option("submissions", "smtpd_tls_wrappermode", "no") }, "problem: submissions/inet does not begin with TLS"},
 	{"tls", func(w *world) { w.option("submission", "smtpd_tls_wrappermode", "yes") }, "problem: submission/inet begins with TLS"},
+	{"tls", func(w *world) {
+		w.set("smtpd_tls_cert_file", "/etc/ssl/gone.pem")
+		w.Stat = func(path string) (time.Time, error) {
+			if path == "/etc/ssl/gone.pem" {
+				return time.Time{}, fs.ErrNotExist
+			}
+			return noon.Add(-time.Hour), nil
+		}
+	}, "problem: smtpd_tls_cert_file of smtp/inet is /etc/ssl/gone.pem, which does not exist"},
 	{"tls", func(w *world) { w.option("submission", "smtpd_tls_auth_only", "yes") }, "advice: submission/inet offers no AUTH before STARTTLS (smtpd_tls_auth_only = yes)"},
 	{"tls", func(w *world) { w.set("smtpd_tls_auth_only", "yes") }, "advice: smtp/inet offers no AUTH before STARTTLS"},
 	{"tls", func(w *world) { w.option("smtp", "smtpd_tls_security_level", "encrypt") }, "problem: smtp/inet refuses other mail servers"},

@@ -35,7 +35,7 @@ type Host struct {
 	Dial   func(network, addr string) error                  // whether anybody answers
 	Who    func(user string) (Identity, error)               // a user of this host
 	Synced func() (known, synchronised bool)                 // the kernel's clock
-	Stat   func(path string) (modified time.Time, err error) // of the store and the configuration
+	Stat   func(path string) (modified time.Time, err error) // of files that settings name
 
 	notLooked []string // what could not be asked, with the reason
 	failed    []string // what failed though it should not have

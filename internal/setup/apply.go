@@ -89,7 +89,7 @@ func write(p *Plan, m manifest) error {
 			return fmt.Errorf("writing %s: %w: make its directory first", c.Path, err)
 		}
 		if err := replace(c.Path, []byte(c.text), o); err != nil {
-			return fmt.Errorf("writing %s: %w: run this as root", c.Path, err)
+			return fmt.Errorf("writing %s: %w", c.Path, err)
 		}
 	}
 	return nil

@@ -105,9 +105,11 @@ func (h *Host) ready(ctx context.Context, p *Plan, in *PostfixInput) {
 			p.block("%v, so Postfix could not ask at %s: chgrp postfix %s && chmod 0750 %s", barrier, key, barrier.Path, barrier.Path)
 		}
 	}
-	if at, ok := saslSocket(c, pc, in.Cyrus); ok {
-		if err := knock("unix", at); err != nil && !errors.Is(err, fs.ErrPermission) {
+	if at, ok := authServer(c, pc, in.Cyrus); ok {
+		if err := knock(at.Network, at.Addr); err != nil && !errors.Is(err, fs.ErrPermission) {
 			p.block("nobody answers at %s (%v), and Postfix greets nobody on a port that offers AUTH without it: run `portreeve setup dovecot --apply --reload` first", at, err)
+		} else if barrier := barrierTo(at, pc); barrier != nil {
+			p.block("%v, and Postfix greets nobody on a port that offers AUTH if it cannot ask there: give Dovecot's unix_listener mode = 0660 and user = postfix, and reload Dovecot", barrier)
 		}
 	}
 	mode := h.mode(ctx)
@@ -152,7 +154,11 @@ func (h *Host) PlanDovecot(ctx context.Context) (*Plan, *dovecot.Config, error) 
 		if postfix.NotFound(err) {
 			return nil, nil, errors.New("there is no Dovecot on this host: run this where it is")
 		}
-		return nil, nil, fmt.Errorf("reading Dovecot's configuration: %w: mend it first", err)
+		remedy := "mend it first"
+		if os.Geteuid() != 0 { // what only root may read, Dovecot misses
+			remedy = "run this as root"
+		}
+		return nil, nil, fmt.Errorf("reading Dovecot's configuration: %w: %s", err, remedy)
 	}
 	data, _, there, err := read(dc.Path)
 	if err == nil && !there {
@@ -176,7 +182,7 @@ func (h *Host) PlanDovecot(ctx context.Context) (*Plan, *dovecot.Config, error) 
 	h.postfixSide(ctx, c, &in)
 	p := PlanDovecot(in)
 	if failed != nil {
-		return nil, nil, fmt.Errorf("%w: run this as root", failed)
+		return nil, nil, failed
 	}
 	h.directories(p, c, &in)
 	return p, dc, nil
@@ -193,8 +199,8 @@ func (h *Host) postfixSide(ctx context.Context, c *config.Config, in *DovecotInp
 	if err != nil {
 		return // as if there were none: nobody but root may plan then
 	}
-	if path, ok := saslSocket(c, pc, cyrusMeant(pc, string(data))); ok {
-		in.SASLPath = path
+	if at, ok := authServer(c, pc, cyrusMeant(pc, string(data))); ok && at.Network == "unix" {
+		in.SASLPath = at.Addr
 	}
 }
 

@@ -142,7 +142,10 @@ func TestBeforePostfixMayAsk(t *testing.T) {
 	if err := os.Chmod(m.path("queue/portreeve"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	wants("so Postfix could not ask at listen.policy: chgrp postfix", "so Postfix could not ask at listen.milter: chgrp postfix")
+	wants("so Postfix could not ask at listen.policy: chgrp postfix", "so Postfix could not ask at listen.milter: chgrp postfix",
+		"the user nobody may not write to "+m.path("queue/private/auth"))
+	m.names += "smtpd_sasl_type = dovecot\nsmtpd_sasl_path = inet:127.0.0.1:1\nmail_owner = root\n"
+	wants("nobody answers at inet:127.0.0.1:1")
 }
 
 func TestHostApplyAndUndo(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"portreeve/internal/config"
 	"portreeve/internal/hostcheck"
 	"portreeve/internal/hostcheck/postfix"
+	"portreeve/internal/listen"
 )
 
 // passwords tells who checks them by now: Dovecot at a path, empty if nobody
@@ -55,21 +56,24 @@ func cyrusMeant(pc *postfix.Config, mainCF string) bool {
 	})
 }
 
-// saslSocket is where Postfix will have passwords checked, below its queue;
-// false if that is not Dovecot's socket, or Portreeve's relay.
-func saslSocket(c *config.Config, pc *postfix.Config, cyrus bool) (string, bool) {
+// authServer is where Postfix will have passwords checked; false if that is not
+// Dovecot, or is Portreeve's relay before it.
+func authServer(c *config.Config, pc *postfix.Config, cyrus bool) (listen.Address, bool) {
 	path, other := passwords(c, pc, cyrus)
-	if other || c.Listen.SASL.Addr != "" || strings.HasPrefix(path, "inet:") {
-		return "", false
+	if other || c.Listen.SASL.Addr != "" {
+		return listen.Address{}, false
 	}
 	if path == "" || path == "smtpd" || hostcheck.Meant(path) {
 		path = "private/auth"
+	}
+	if rest, ok := strings.CutPrefix(path, "inet:"); ok {
+		return listen.Address{Network: "tcp", Addr: rest}, true
 	}
 	path = strings.TrimPrefix(path, "unix:")
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(pc.Main["queue_directory"], path)
 	}
-	return path, true
+	return listen.Address{Network: "unix", Addr: path}, true
 }
 
 // saslService is the name that a login's protocol gets. Cyrus SASL must have its

@@ -37,8 +37,8 @@ var names = []string{
 	"relay_domains", "smtpd_authorized_xclient_hosts", "smtpd_client_restrictions", "smtpd_data_restrictions", "smtpd_delay_reject",
 	"smtpd_end_of_data_restrictions", "smtpd_helo_restrictions", "smtpd_milters", "smtpd_policy_service_default_action",
 	"smtpd_recipient_restrictions", "smtpd_relay_restrictions", "smtpd_sasl_auth_enable", "smtpd_sasl_path", "smtpd_sasl_security_options",
-	"smtpd_sasl_service", "smtpd_sasl_tls_security_options", "smtpd_sasl_type", "smtpd_sender_restrictions", "smtpd_tls_auth_only",
-	"smtpd_tls_cert_file", "smtpd_tls_chain_files", "smtpd_tls_security_level", "smtpd_tls_wrappermode", "smtpd_use_tls", "soft_bounce",
+	"smtpd_sasl_service", "smtpd_sasl_tls_security_options", "smtpd_sasl_type", "smtpd_sender_login_maps", "smtpd_sender_restrictions", "smtpd_tls_auth_only",
+	"smtpd_tls_cert_file", "smtpd_tls_chain_files", "smtpd_tls_key_file", "smtpd_tls_security_level", "smtpd_tls_wrappermode", "smtpd_use_tls", "soft_bounce",
 	"virtual_alias_domains", "virtual_mailbox_domains",
 }
 
@@ -77,7 +77,7 @@ func Exec(ctx context.Context, name string, args ...string) ([]byte, error) {
 	cmd.Dir = "/" // postfix(1) complains of a directory that its user cannot enter
 	out, err := cmd.Output()
 	if said := strings.TrimSpace(stderr.String()); err != nil && said != "" {
-		return out, fmt.Errorf("%s: %w: %s", command(name, args), err, said)
+		return out, fmt.Errorf("%s: %w: %s", command(name, args), err, strings.ReplaceAll(said, "\n", "; "))
 	}
 	if err != nil {
 		return out, fmt.Errorf("%s: %w", command(name, args), err)

@@ -310,7 +310,7 @@ func TestExec(t *testing.T) {
 	if _, err := Exec(t.Context(), "no-such-program-here"); !NotFound(err) {
 		t.Errorf("%v", err)
 	}
-	if _, err := Exec(t.Context(), "sh", "-c", "echo why >&2; exit 3"); err == nil || err.Error() != "sh -c echo why >&2; exit 3: exit status 3: why" {
+	if _, err := Exec(t.Context(), "sh", "-c", "echo why >&2; echo how >&2; exit 3"); err == nil || err.Error() != "sh -c echo why >&2; echo how >&2; exit 3: exit status 3: why; how" {
 		t.Errorf("%v", err)
 	}
 	if _, err := Exec(t.Context(), "false"); err == nil || err.Error() != "false: exit status 1" {
