@@ -2,6 +2,7 @@ package hostcheck
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"portreeve/internal/hostcheck/postfix"
@@ -81,6 +82,14 @@ func senderFault(list []postfix.Restriction, i int) string {
 func checkPolicyOrder(h *Host, r *Report) {
 	for _, s := range h.guarded() {
 		mixed, _ := Kind(h.Config, s)
+		if _, err := s.List("smtpd_relay_restrictions"); err == nil && !h.refuses(s) {
+			end := "reject"
+			if mixed {
+				end = "reject_unauth_destination"
+			}
+			r.problem(h.masterCF(), fmt.Sprintf("neither smtpd_relay_restrictions nor smtpd_recipient_restrictions of %s refuses relaying, and Postfix does not start it so", s.ID()),
+				"end smtpd_relay_restrictions with "+end)
+		}
 		for _, name := range restrictionLists {
 			list := h.list(s, name)
 			fault := ""
@@ -94,6 +103,13 @@ func checkPolicyOrder(h *Host, r *Report) {
 			}
 		}
 	}
+}
+
+// refuses follows smtpd's own look for an open relay (smtpd_check.c).
+func (h *Host) refuses(s *postfix.Service) bool {
+	return slices.ContainsFunc(slices.Concat(h.list(s, "smtpd_relay_restrictions"), h.list(s, "smtpd_recipient_restrictions")), func(r postfix.Restriction) bool {
+		return r.Is("reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination", "check_relay_domains")
+	})
 }
 
 // Permissive tells whether a default_action lets the request go on.

@@ -96,6 +96,7 @@ var postfixCases = []fires{
 	{"policy", func(w *world) { w.option("smtp", "smtpd_data_restrictions", "") }, "problem: smtpd_data_restrictions of smtp/inet does not ask the policy service: a session"},
 	{"policy-order", relayList("smtp", "permit_mynetworks, permit_auth_destination, permit_sasl_authenticated, "+relayCall), "problem: in smtpd_relay_restrictions of smtp/inet permit_sasl_authenticated stands ahead"},
 	{"policy-order", relayList("smtp", "permit_mynetworks, "+relayCall+", permit_sasl_authenticated, reject"), "permit_auth_destination does not stand ahead"},
+	{"policy-order", relayList("submission", relayCall+", permit_sasl_authenticated"), "problem: neither smtpd_relay_restrictions nor smtpd_recipient_restrictions of submission/inet refuses relaying, and Postfix does not start it so: end smtpd_relay_restrictions with reject"},
 	{"policy-order", relayList("submission", "reject_unauth_destination, "+relayCall), "reject_unauth_destination stands ahead"},
 	{"policy-order", func(w *world) { w.option("smtp", "smtpd_data_restrictions", "permit_mynetworks, "+dataCall) }, "problem: in smtpd_data_restrictions of smtp/inet permit_mynetworks stands ahead"},
 	{"policy-action", func(w *world) {

@@ -244,6 +244,10 @@ func TestCommands(t *testing.T) {
 	if ran, err := m.Commands("dovecot", true)[0].Reload(t.Context()); ran || err != nil {
 		t.Errorf("a Dovecot that does not run: ran %v, %v", ran, err)
 	}
+	m.fail["doveadm reload"] = errors.New("doveadm reload: exit status 75: Fatal: Dovecot is not running (read from /run/dovecot/master.pid)")
+	if ran, err := m.Commands("dovecot", false)[0].Reload(t.Context()); ran || err != nil {
+		t.Errorf("a reload of a Dovecot that does not run: ran %v, %v", ran, err)
+	}
 	m.fail["doveadm reload"] = errors.New("exit status 75: why")
 	if _, err := m.Commands("dovecot", false)[0].Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "the files are in place, but not read: exit status 75: why: run `doveadm -c /x/dovecot.conf reload` by hand") {
 		t.Errorf("error %v", err)

@@ -257,6 +257,29 @@ func TestNewServices(t *testing.T) {
 	}
 }
 
+// A new port is no way around the owners of addresses, while Portreeve observes.
+func TestOwnedSenders(t *testing.T) {
+	const settings = "smtpd_sender_login_maps = hash:/etc/postfix/owners\nsmtpd_sender_restrictions = reject_sender_login_mismatch, reject_unknown_sender_domain"
+	for recipe, want := range map[Recipe]string{
+		RecipeMilter: "reject_authenticated_sender_login_mismatch",
+		RecipePolicy: "check_policy_service { unix:portreeve/policy.sock, { default_action=451 4.3.5 the sender cannot be checked now, try again later } }, reject_authenticated_sender_login_mismatch",
+	} {
+		h := hostOf(t, "trixie-default").main("", settings)
+		if recipe == RecipePolicy {
+			h.conf.Listen.Milter = listen.Address{}
+		}
+		h.apply()
+		for _, name := range []string{"submission", "submissions"} {
+			if got := h.value(name, "smtpd_sender_restrictions"); got != want {
+				t.Errorf("%s: %s asks %q", recipe, name, got)
+			}
+		}
+		if got := h.value("submission", "smtpd_end_of_data_restrictions"); strings.Contains(got, "mismatch") {
+			t.Errorf("%s: the end of data asks %q", recipe, got)
+		}
+	}
+}
+
 // Two services with lists of their own get a parameter each, and a list that
 // one of them has already is not given to the other.
 func TestParametersOfSeveralServices(t *testing.T) {

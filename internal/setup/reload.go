@@ -46,7 +46,13 @@ func (h *Host) Commands(target string, undo bool) []Command {
 		return []Command{h.dovecotRestart(), h.postfixReload()}
 	}
 	reload := h.doveadm("reload")
-	return []Command{{strings.Join(reload, " "), func(ctx context.Context) (bool, error) { return h.ran(ctx, reload) }}, h.postfixReload()}
+	return []Command{{strings.Join(reload, " "), func(ctx context.Context) (bool, error) {
+		ran, err := h.ran(ctx, reload)
+		if err != nil && strings.Contains(err.Error(), "Dovecot is not running") {
+			return false, nil
+		}
+		return ran, err
+	}}, h.postfixReload()}
 }
 
 func (h *Host) ran(ctx context.Context, command []string) (bool, error) {

@@ -91,12 +91,18 @@ func (p *planner) serviceText(port uint16, name string, mx *postfix.Service) str
 		options = append(options, "smtpd_delay_reject=yes")
 	}
 	relay := "$" + p.define("portreeve_submission_relay", mustMerge(p.relayCall(mx)))
+	owned := p.owned(mx)
 	if p.Recipe == RecipePolicy {
-		sender := "$" + p.define("portreeve_submission_sender", list{p.senderCall(mx, false)})
+		call := list{p.senderCall(mx, false)}
+		sender := "$" + p.define("portreeve_submission_sender", call)
+		ending := sender
+		if len(owned) > 0 {
+			sender = "$" + p.define("portreeve_submission_sender", append(call, owned...))
+		}
 		options = append(options, "smtpd_sender_restrictions="+sender, "smtpd_recipient_restrictions=",
-			"smtpd_relay_restrictions="+relay, "smtpd_end_of_data_restrictions="+sender)
+			"smtpd_relay_restrictions="+relay, "smtpd_end_of_data_restrictions="+ending)
 	} else {
-		options = append(options, "smtpd_sender_restrictions=", "smtpd_recipient_restrictions=", "smtpd_relay_restrictions="+relay)
+		options = append(options, "smtpd_sender_restrictions="+postfix.FormatRestrictions(owned), "smtpd_recipient_restrictions=", "smtpd_relay_restrictions="+relay)
 		options = append(options, p.newMilters(mx)...)
 	}
 	var b strings.Builder
@@ -105,6 +111,19 @@ func (p *planner) serviceText(port uint16, name string, mx *postfix.Service) str
 		fmt.Fprintf(&b, "  -o %s\n", o)
 	}
 	return b.String()
+}
+
+// owned is what asks smtpd_sender_login_maps on port 25 by now: while Portreeve
+// only observes, a new port must not be a way around it. Who has a POP grant and
+// no login is left out of it.
+func (p *planner) owned(mx *postfix.Service) list {
+	for _, option := range []string{"smtpd_sender_restrictions", "smtpd_recipient_restrictions"} {
+		l, err := mx.List(option)
+		if err == nil && (has(l, "reject_sender_login_mismatch") || has(l, "reject_authenticated_sender_login_mismatch")) {
+			return names("reject_authenticated_sender_login_mismatch")
+		}
+	}
+	return nil
 }
 
 func mustMerge(call postfix.Restriction) list {
