@@ -122,6 +122,13 @@ func (h *setupHost) broken() {
 		{"rights", func() { h.must(os.Chmod(h.path("queue/portreeve"), 0o700)) }, "", func() { h.must(os.Chmod(h.path("queue/portreeve"), 0o750)) }, 1, "the user postfix may not enter " + h.path("queue/portreeve")},
 		{"anvil", func() { h.edit("dovecot/conf.d/99-portreeve.conf", "mode = 0\n", "mode = 0600\n") }, "dovecot/conf.d/99-portreeve.conf", nil, 1, "Dovecot's own penalty is on"},
 		{"token", func() { h.edit("dovecot/conf.d/portreeve-token.conf.ext", "X-Api-Key: ", "X-Api-Key: x") }, "dovecot/conf.d/portreeve-token.conf.ext", nil, 1, "auth_policy_server_api_header is not the token"},
+		{"ports", func() {
+			h.write("postfix/master.cf", h.read("postfix/master.cf")+"2525 inet n - n - - smtpd\n  -o smtpd_sasl_auth_enable=yes\n", 0o644)
+		}, "postfix/master.cf", nil, 1, "offers AUTH, but port 2525 is neither"},
+		{"comment", postconf("-e", "smtpd_helo_restrictions=permit_mynetworks # ours"), "postfix/main.cf", nil, 1, `smtpd_helo_restrictions of ` + h.addr + `:smtp/inet: "#" begins no comment`},
+		{"certificate", postconf("-e", "smtpd_tls_cert_file=/etc/ssl/gone.pem"), "postfix/main.cf", nil, 1, "is /etc/ssl/gone.pem, which does not exist"},
+		{"open relay", postconf("-e", "portreeve_submission_relay=permit_mynetworks, check_policy_service { unix:portreeve/policy.sock, policy_context=relay, default_action=OK }, permit_sasl_authenticated, reject"), "postfix/main.cf", nil, 1, "lets everybody relay (default_action=OK)"},
+		{"auth socket", func() { h.must(os.Chown(h.path("queue/private/auth"), 0, 0)) }, "", func() { h.run("chown", "postfix:postfix", h.path("queue/private/auth")) }, 1, "the user postfix may not write to " + h.path("queue/private/auth")},
 		{"no policy", func() {
 			h.edit("dovecot/conf.d/99-portreeve.conf", "auth_policy_server_url", "#auth_policy_server_url")
 		}, "dovecot/conf.d/99-portreeve.conf", nil, 1, "Dovecot asks no auth policy server"},
@@ -132,6 +139,7 @@ func (h *setupHost) broken() {
 			text = h.read(tt.file)
 		}
 		tt.do()
+		h.Logf("broken: %s", tt.what)
 		h.want(tt.exit, "check", tt.complaint)
 		if tt.file != "" {
 			info, err := os.Stat(h.path(tt.file))
@@ -152,14 +160,24 @@ func (h *setupHost) nobodys() {
 	h.Helper()
 	h.must(os.Chmod(h.path("portreeve/token"), 0o644)) // or the configuration itself has a problem
 	defer func() { h.must(os.Chmod(h.path("portreeve/token"), 0o600)) }()
-	cmd := exec.CommandContext(h.Context(), host.Program, "check", "--config", h.path("portreeve/portreeve.toml"),
-		"--postfix-config-dir", h.path("postfix"), "--dovecot-config", h.path("dovecot/dovecot.conf"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	cmd.Dir = "/"
-	out, err := cmd.CombinedOutput()
-	if err == nil || cmd.ProcessState.ExitCode() != 1 { // the token that everybody can read
-		h.Errorf("nobody's check: %v", err)
+	asNobody := func(exit int, args ...string) []byte {
+		cmd := exec.CommandContext(h.Context(), host.Program, append(args, "--config", h.path("portreeve/portreeve.toml"),
+			"--postfix-config-dir", h.path("postfix"), "--dovecot-config", h.path("dovecot/dovecot.conf"))...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		cmd.Dir = "/"
+		cmd.Env = []string{"PATH=/usr/bin:/bin"} // without the sbin that Postfix is in
+		out, err := cmd.CombinedOutput()
+		if err == nil && exit != 0 || cmd.ProcessState.ExitCode() != exit {
+			h.Errorf("nobody's %q: %v: %s", args, err, out)
+		}
+		return out
 	}
+	for _, args := range [][]string{{"setup", "dovecot"}, {"setup", "postfix", "--undo"}} {
+		if out := asNobody(2, args...); !strings.HasSuffix(strings.TrimSpace(string(out)), "run this as root") {
+			h.Errorf("nobody's %q says %q", args, out)
+		}
+	}
+	out := asNobody(1, "check") // the token that everybody can read
 	for _, want := range []string{"not checked: the running daemon", "everybody on this host can read the token", "run this as root"} {
 		if !strings.Contains(string(out), want) {
 			h.Errorf("nobody's check says\n%s\nand not %q", out, want)
