@@ -187,25 +187,37 @@ func TestHostApplyAndUndo(t *testing.T) {
 // Dovecot's socket is not taken from a Postfix that asks there.
 func TestUndoBlocker(t *testing.T) {
 	m := newMachine(t, "trixie-admin")
-	m.write("dovecot/99-portreeve.conf", "service auth {\n  unix_listener "+m.path("queue/private/auth")+" {\n  }\n}\n")
+	socket := "service auth {\n  unix_listener " + m.path("queue/private/auth") + " {\n  }\n}\n"
+	m.write("dovecot/99-portreeve.conf", "#\n")
 	b := Backups{m.path("dovecot/portreeve-setup")}
 	if got := m.UndoBlocker(t.Context(), "dovecot", b); got != "" {
 		t.Errorf("without a backup: %q", got)
 	}
-	p := newPlan("dovecot")
-	p.change(Change{Path: m.path("dovecot/99-portreeve.conf"), old: m.read("dovecot/99-portreeve.conf"), text: m.read("dovecot/99-portreeve.conf") + "#\n"})
-	if _, err := Apply(p, b, noon, well); err != nil {
-		t.Fatal(err)
+	apply := func(path, old, text string) {
+		t.Helper()
+		p := newPlan("dovecot")
+		p.change(Change{Path: path, old: old, text: text})
+		if _, err := Apply(p, b, noon, well); err != nil {
+			t.Fatal(err)
+		}
 	}
+	apply(m.path("dovecot/99-portreeve.conf"), "#\n", socket)
 	if got := m.UndoBlocker(t.Context(), "dovecot", b); !strings.Contains(got, "submission/inet of Postfix asks Dovecot at "+m.path("queue/private/auth")) {
 		t.Errorf("got %q", got)
 	}
 	if got := m.UndoBlocker(t.Context(), "postfix", b); got != "" {
 		t.Errorf("Postfix: %q", got)
 	}
-	m.write("postfix/main.cf", m.read("postfix/main.cf")+"smtpd_sasl_path = inet:127.0.0.1:12345\n")
+	main := m.read("postfix/main.cf")
+	m.write("postfix/main.cf", main+"smtpd_sasl_path = inet:127.0.0.1:12345\n")
 	if got := m.UndoBlocker(t.Context(), "dovecot", b); got != "" {
 		t.Errorf("at another socket: %q", got)
+	}
+	m.write("postfix/main.cf", main)
+	m.write("dovecot/dovecot.conf", socket)
+	apply(m.path("dovecot/dovecot.conf"), socket, socket+"!include portreeve.conf\n")
+	if got := m.UndoBlocker(t.Context(), "dovecot", b); got != "" {
+		t.Errorf("the socket was there before: %q", got)
 	}
 }
 

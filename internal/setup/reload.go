@@ -114,38 +114,41 @@ func (h *Host) UndoBlocker(ctx context.Context, target string, b Backups) string
 	if err != nil {
 		return "" // no Postfix here
 	}
-	text := ""
-	for _, path := range b.files() {
-		data, _, _, err := read(path)
-		if err == nil {
-			text += string(data)
-		}
-	}
+	now, before := b.texts()
 	for _, s := range pc.Services {
 		if !s.Yes("smtpd_sasl_auth_enable") || s.Get("smtpd_sasl_type") != "dovecot" || hostcheck.Meant(s.Get("smtpd_sasl_path")) {
 			continue
 		}
 		network, addr, err := s.Endpoint(s.Get("smtpd_sasl_path"))
-		if err == nil && network == "unix" && strings.Contains(text, "unix_listener "+filepath.Clean(addr)+" ") {
+		if listener := "unix_listener " + filepath.Clean(addr) + " "; err == nil && network == "unix" && strings.Contains(now, listener) && !strings.Contains(before, listener) {
 			return fmt.Sprintf("%s of Postfix asks Dovecot at %s, which this would take away, and would then greet nobody: run `portreeve setup postfix --undo --reload` first, or set smtpd_sasl_path to another socket", s.ID(), addr)
 		}
 	}
 	return ""
 }
 
-// files lists what the latest backup is about.
-func (b Backups) files() []string {
+// texts are the files that the latest backup is about, as they are and as they
+// were; what cannot be read is left out.
+func (b Backups) texts() (now, before string) {
 	list, err := b.generations()
 	if err != nil || len(list) == 0 {
-		return nil
+		return "", ""
 	}
-	m, err := load(b.path(list[len(list)-1]))
+	dir := b.path(list[len(list)-1])
+	m, err := load(dir)
 	if err != nil {
-		return nil
+		return "", ""
 	}
-	var paths []string
 	for _, f := range m.Files {
-		paths = append(paths, f.Path)
+		if data, _, _, err := read(f.Path); err == nil {
+			now += string(data)
+		}
+		if f.Copy == "" {
+			continue
+		}
+		if data, _, _, err := read(filepath.Join(dir, f.Copy)); err == nil {
+			before += string(data)
+		}
 	}
-	return paths
+	return now, before
 }
