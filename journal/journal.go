@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"portreeve/internal/store"
@@ -143,7 +142,7 @@ type Query struct {
 	Until    time.Time
 	Limit    int // 0: 1,000
 
-	contains string  // bytes of the entry's JSON; a narrowing, for JSON has other spellings
+	contains string  // text of the entry's JSON in any case; a narrowing, for JSON has other spellings
 	either   *either // see Near
 	oldest   bool    // the oldest come first
 }
@@ -185,28 +184,6 @@ func (j *Journal) find(ctx context.Context, q Query, wanted func(Entry) bool) ([
 	return found, nil
 }
 
-// FindShownSender lists refusals by the sender rule whose reply showed this
-// address, newest first, limit at most. That reply has no id by default. It is
-// the reply that is searched: what it shows may be cut, made printable, or a
-// header's address instead of the envelope's.
-func (j *Journal) FindShownSender(ctx context.Context, shown string, since time.Time, limit int) ([]Entry, error) {
-	return j.find(ctx, shownSender(shown, since, time.Time{}, limit), showsSender(shown))
-}
-
-func showsSender(shown string) func(Entry) bool {
-	return func(e Entry) bool { return strings.Contains(e.Reply, "<"+shown+">") }
-}
-
-// inJSON is how text stands within an entry: reading an entry costs more than
-// looking whether these bytes are in it.
-func inJSON(text string) string {
-	body, err := json.Marshal(text)
-	if err != nil {
-		return "" // no narrowing
-	}
-	return string(body[1 : len(body)-1])
-}
-
 // where narrows by what the table has as columns; there is no second index
 // (FACTS.md 5.2), so it is a scan of the time range.
 func (q Query) where() (string, []any) {
@@ -234,7 +211,7 @@ func (q Query) where() (string, []any) {
 		args = append(args, q.either.client, q.either.login)
 	}
 	if q.contains != "" {
-		where, args = where+" and instr(entry, ?) > 0", append(args, []byte(q.contains))
+		where, args = where+" and instr(lower(cast(entry as text)), lower(?)) > 0", append(args, q.contains)
 	}
 	return where, args
 }

@@ -303,10 +303,42 @@ func TestFindShownSender(t *testing.T) {
 		"null":               {"", noon, 10, []journal.Entry{null}},
 		"no part of it":      {"seznam.cz", noon, 10, nil},
 		"none":               {"nobody@seznam.cz", noon, 10, nil},
+		"read out":           {"BOSS@Bank.cz", noon, 10, []journal.Entry{header}},
+		"a program cut it":   {"boss@ba…", noon, 10, []journal.Entry{header}},
+		"cut with dots":      {"jan@...", noon, 10, []journal.Entry{plain2, plain1}},
+		"nothing but dots":   {"…", noon, 10, nil},
 	} {
-		entries, err := f.FindShownSender(context.Background(), test.shown, test.since, test.limit)
+		entries, err := f.FindShownSender(context.Background(), journal.Shown{Sender: test.shown, Since: test.since, Limit: test.limit})
 		if got, want := idsOf(entries), idsOf(test.want); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v: %v", name, got, want, err)
+		}
+	}
+}
+
+// What was let through was shown to nobody.
+func TestFindShownSenderObserved(t *testing.T) {
+	f := open(t)
+	refused := f.shown(0, "jan@seznam.cz", "jan@seznam.cz")
+	observed := f.shown(time.Second, "jan@seznam.cz", "jan@seznam.cz")
+	observed.Observed = true
+	f.write(refused, observed)
+	for want, asked := range map[string]bool{refused.ID: false, observed.ID: true} {
+		got, err := f.FindShownSender(context.Background(), journal.Shown{Sender: "jan@seznam.cz", Observed: asked, Since: noon, Limit: 10})
+		if err != nil || !slices.Equal(idsOf(got), []string{want}) {
+			t.Errorf("observed %t: got %v, want %s: %v", asked, idsOf(got), want, err)
+		}
+	}
+}
+
+// A reply of one's own may show the address without brackets.
+func TestFindShownSenderInAnotherReply(t *testing.T) {
+	f := open(t)
+	e := f.refusal(0, func(e *journal.Entry) { e.Rule, e.Reply = "sender", "550 5.1.0 you are not jan@seznam.cz" })
+	f.write(e)
+	for shown, want := range map[string]int{"jan@seznam.cz": 1, "an@seznam.cz": 0, "jan@seznam": 0} {
+		got, err := f.FindShownSender(context.Background(), journal.Shown{Sender: shown, Since: noon, Limit: 10})
+		if err != nil || len(got) != want {
+			t.Errorf("%s: got %v: %v", shown, idsOf(got), err)
 		}
 	}
 }
@@ -320,7 +352,7 @@ func TestFindShownSenderBelowManyOthers(t *testing.T) {
 		address := fmt.Sprintf("spam%d@seznam.cz", i)
 		f.write(f.shown(time.Duration(i+1)*time.Second, address, address))
 	}
-	entries, err := f.FindShownSender(context.Background(), "jan@seznam.cz", noon, 10)
+	entries, err := f.FindShownSender(context.Background(), journal.Shown{Sender: "jan@seznam.cz", Since: noon, Limit: 10})
 	if err != nil || len(entries) != 1 || entries[0].ID != sought.ID {
 		t.Errorf("got %v: %v", idsOf(entries), err)
 	}

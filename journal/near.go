@@ -5,18 +5,7 @@ import (
 	"context"
 	"slices"
 	"time"
-
-	"portreeve/rules"
 )
-
-// FindShownSenderBetween is FindShownSender for a part of the journal.
-func (j *Journal) FindShownSenderBetween(ctx context.Context, shown string, since, until time.Time, limit int) ([]Entry, error) {
-	return j.find(ctx, shownSender(shown, since, until, limit), showsSender(shown))
-}
-
-func shownSender(shown string, since, until time.Time, limit int) Query {
-	return Query{Rule: string(rules.RuleSender), Since: since, Until: until, Limit: limit, contains: inJSON(shown)}
-}
 
 // Near lists entries of a client's address or of a login, within reach of a
 // time, the nearest first, limit at most. more tells that there are others. An

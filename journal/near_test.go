@@ -74,7 +74,7 @@ func TestFindShownSenderBetween(t *testing.T) {
 		all = append(all, f.shown(time.Duration(i)*time.Minute, "jan@seznam.cz", "jan@seznam.cz"))
 	}
 	f.write(all...)
-	got, err := f.FindShownSenderBetween(context.Background(), "jan@seznam.cz", noon.Add(time.Minute), noon.Add(3*time.Minute), 10)
+	got, err := f.FindShownSender(context.Background(), journal.Shown{Sender: "jan@seznam.cz", Since: noon.Add(time.Minute), Until: noon.Add(3 * time.Minute), Limit: 10})
 	if err != nil || !slices.Equal(idsOf(got), []string{all[2].ID, all[1].ID}) {
 		t.Errorf("got %v: %v", idsOf(got), err)
 	}

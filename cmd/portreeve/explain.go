@@ -10,9 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"portreeve/internal/admin"
+	"portreeve/internal/config"
 	"portreeve/internal/explain"
 	"portreeve/internal/paste"
 	"portreeve/journal"
+	"portreeve/rules"
 )
 
 // senderSince is how far back a rejected sender is looked for when the pasted
@@ -47,22 +49,46 @@ administrator can do is in English, with lines and commands to copy.`,
 			}
 			text := strings.Join(args, " ")
 			if text == "-" {
-				body, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxPaste))
-				if err != nil {
-					return fmt.Errorf("reading standard input: %w: paste the text as an argument instead", err)
+				if text, err = pasted(cmd.InOrStdin()); err != nil {
+					return err
 				}
-				text = string(body)
 			}
 			return explainText(cmd, g, text, r)
 		},
 	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: put -- before a text that begins with a dash, or run `%s --help`", err, cmd.CommandPath())
+	})
 	cmd.Flags().StringVar(&lang, "lang", "", "`language` of what is read to the customer: cs, de, en, no, pl (default en)")
 	cmd.Flags().StringVar(&since, "since", senderSince, "how far back a sender without an id is looked for: a `time`, or how long ago")
 	return cmd
 }
 
+// pasted reads a text from standard input; it is not taken in part, for what
+// matters may stand in the rest.
+func pasted(in io.Reader) (string, error) {
+	body, err := io.ReadAll(io.LimitReader(in, maxPaste+1))
+	if err != nil {
+		return "", fmt.Errorf("reading standard input: %w: paste the text as an argument instead", err)
+	}
+	if len(body) > maxPaste {
+		return "", fmt.Errorf("the text is longer than %d MiB: paste the part with the error message, without attachments", maxPaste>>20)
+	}
+	return string(body), nil
+}
+
+// senderText is the sender rule's text in the configuration; empty for the
+// documented one, or where no configuration can be read.
+func (g *globals) senderText() string {
+	c, _ := config.Load(g.config) // its problems are said when the daemon is asked
+	if c == nil {
+		return ""
+	}
+	return c.Replies[rules.RuleSender].Text
+}
+
 func explainText(cmd *cobra.Command, g *globals, text string, r admin.ExplainRequest) error {
-	found := paste.Find(text)
+	found := paste.Find(text, g.senderText())
 	if len(found.IDs)+len(found.Senders) == 0 {
 		fmt.Fprintln(cmd.ErrOrStderr(), `portreeve: there is no id in this text: an id has 22 letters and digits and stands after the reply code; copy the whole message, or at least "<address> sender rejected"`)
 		if g.json {

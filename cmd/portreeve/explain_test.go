@@ -129,3 +129,36 @@ func TestExplainJSON(t *testing.T) {
 		t.Errorf("no id: %d %q %q", status, out, errOut)
 	}
 }
+
+// What is longer is not read in part: the message may stand in the rest.
+func TestExplainTakesNoPartOfAText(t *testing.T) {
+	a := &answers{}
+	a.in = strings.Repeat("x ", maxPaste/2) + someID
+	if status, _, errOut := a.verb(t, "explain", "-"); status != exitFailure || !strings.Contains(errOut, "longer than 4 MiB: paste the part") {
+		t.Errorf("got %d %q", status, errOut)
+	}
+}
+
+func TestExplainOfATextThatBeginsWithADash(t *testing.T) {
+	a := &answers{explain: admin.ExplainAnswer{Found: []explain.Explanation{explained()}}}
+	if status, _, errOut := a.verb(t, "explain", "- 550 "+someID); status != exitFailure || !strings.Contains(errOut, "put -- before a text") {
+		t.Errorf("got %d %q", status, errOut)
+	}
+	if status, _, errOut := a.verb(t, "explain", "--", "- 550 "+someID); status != 0 {
+		t.Errorf("got %d %q", status, errOut)
+	}
+}
+
+// A text of one's own in [replies] is looked for, too.
+func TestExplainKnowsTheTextOfTheConfiguration(t *testing.T) {
+	a := &answers{
+		config:  "[replies]\nsender = { code = 550, enhanced = \"5.1.0\", text = \"<{sender}> is not yours\" }\n",
+		explain: admin.ExplainAnswer{Found: []explain.Explanation{explained()}},
+	}
+	if status, _, errOut := a.verb(t, "explain", "550 5.1.0 <jan@nova.cz> is not yours"); status != 0 {
+		t.Fatal(errOut)
+	}
+	if r := a.asked[0].(admin.ExplainRequest); len(r.Senders) != 1 || r.Senders[0] != "jan@nova.cz" {
+		t.Errorf("asked %+v", r)
+	}
+}

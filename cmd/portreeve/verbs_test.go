@@ -26,6 +26,9 @@ import (
 
 // answers is a daemon that says what a test wants.
 type answers struct {
+	in     string // standard input
+	config string // more of it
+
 	status   admin.Status
 	explain  admin.ExplainAnswer
 	blocks   []admin.Block
@@ -94,11 +97,11 @@ func (a *answers) verb(t *testing.T, args ...string) (status int, out, errOut st
 	s.Start()
 	defer s.Close()
 	config := filepath.Join(dir, "portreeve.toml")
-	if err := os.WriteFile(config, []byte("[listen]\nadmin = \"unix:a.sock\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("[listen]\nadmin = \"unix:a.sock\"\n"+a.config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var o, e bytes.Buffer
-	status = run(t.Context(), append(args, "--config", config), strings.NewReader(""), &o, &e)
+	status = run(t.Context(), append([]string{"--config", config}, args...), strings.NewReader(a.in), &o, &e)
 	return status, o.String(), e.String()
 }
 

@@ -13,7 +13,8 @@ import (
 func (d *Daemon) desk() http.Handler {
 	return web.NewDesk(web.DeskOptions{
 		Backend: backend{d}, Token: func() string { return string(d.config.Load().Web.Token) },
-		Hour: d.hour, Host: d.host, Now: d.Now, Log: d.Log,
+		Reply: func() string { return d.config.Load().Replies[rules.RuleSender].Text },
+		Hour:  d.hour, Host: d.host, Now: d.Now, Log: d.Log,
 	})
 }
 

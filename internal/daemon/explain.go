@@ -108,17 +108,13 @@ func (x *explainer) id(ctx context.Context, id string) error {
 
 // sender looks for what a reply without an id may be of.
 func (x *explainer) sender(ctx context.Context, sender string, r admin.ExplainRequest) error {
-	entries, err := x.journal.FindShownSender(ctx, sender, r.Since, maxCandidates)
+	times := r.Times[:min(len(r.Times), maxTimes)]
+	entries, err := x.shown(ctx, journal.Shown{Sender: sender, Since: r.Since}, times)
+	if err == nil && len(entries) == 0 { // then it may be what another server has refused
+		entries, err = x.shown(ctx, journal.Shown{Sender: sender, Since: r.Since, Observed: true}, times)
+	}
 	if err != nil {
 		return err
-	}
-	times := r.Times[:min(len(r.Times), maxTimes)]
-	for _, at := range times {
-		more, err := x.journal.FindShownSenderBetween(ctx, sender, at.Add(-nearTime), at.Add(nearTime), maxCandidates)
-		if err != nil {
-			return err
-		}
-		entries = append(entries, more...)
 	}
 	if len(entries) == 0 {
 		x.missing(explain.UnknownSender(sender, r.Since, &x.host))
@@ -129,6 +125,22 @@ func (x *explainer) sender(ctx context.Context, sender string, r admin.ExplainRe
 		}
 	}
 	return nil
+}
+
+// shown looks for the newest, and for those near to each of the times.
+func (x *explainer) shown(ctx context.Context, q journal.Shown, times []time.Time) ([]journal.Entry, error) {
+	q.Limit = maxCandidates
+	entries, err := x.journal.FindShownSender(ctx, q)
+	for _, at := range times {
+		if err != nil {
+			break
+		}
+		var more []journal.Entry
+		q.Since, q.Until = at.Add(-nearTime), at.Add(nearTime)
+		more, err = x.journal.FindShownSender(ctx, q)
+		entries = append(entries, more...)
+	}
+	return entries, err
 }
 
 // nearest puts what is nearest to one of the times first, and the newest first

@@ -43,6 +43,26 @@ func TestExplainCandidatesByTime(t *testing.T) {
 	}
 }
 
+// What was let through was shown to nobody; it is an answer where there is no other.
+func TestExplainCandidatesAreWhatWasShown(t *testing.T) {
+	h := start(t, plain)
+	h.write("portreeve.toml", "mode = \"observe\"\n"+plain)
+	h.reloaded()
+	h.ask(envelope{client: "192.0.2.9", login: "jan@domena.cz", sender: "Jan@seznam.cz"})
+	ask := func() []explain.Explanation {
+		return h.explain(admin.ExplainRequest{Senders: []string{"jan@seznam.cz"}}).Found
+	}
+	if got := ask(); len(got) != 1 || !got[0].Observed {
+		t.Errorf("observed: %+v", got)
+	}
+	h.write("portreeve.toml", plain)
+	h.reloaded()
+	h.ask(envelope{client: "192.0.2.9", login: "jan@domena.cz", sender: "Jan@seznam.cz"})
+	if got := ask(); len(got) != 1 || got[0].Observed {
+		t.Errorf("refused: %d", len(got))
+	}
+}
+
 // An id that others share stands for all of their times.
 func TestNearestCountsTheLast(t *testing.T) {
 	long := journal.Entry{ID: "long", Time: noon, Last: noon.Add(time.Hour)}

@@ -391,7 +391,7 @@ func (s situation) play(t *testing.T) {
 // explainReply looks a reply up as a help desk would: from a dialog's text alone.
 func (h *host) explainReply(reply string) explain.Explanation {
 	h.t.Helper()
-	found := paste.Find("Zprávu nelze odeslat. Odpověď serveru:\n    " + reply + "\nZkuste to znovu.")
+	found := paste.Find("Zprávu nelze odeslat. Odpověď serveru:\n    "+reply+"\nZkuste to znovu.", "")
 	a := h.explain(admin.ExplainRequest{IDs: found.IDs, Senders: found.Senders, Since: noon.Add(-time.Hour), Times: found.Times})
 	if len(a.Found) != 1 || len(a.Unknown) > 0 {
 		h.t.Fatalf("%q is %d entries, %q unknown", reply, len(a.Found), a.Unknown)

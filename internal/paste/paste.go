@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"portreeve/journal"
-	"portreeve/rules"
 )
 
 const (
@@ -27,17 +26,21 @@ type Found struct {
 }
 
 // Find reads a text of any length. A time without a zone is of this process's.
-func Find(text string) Found { return FindIn(text, time.Local) }
+// senderText is the sender rule's text in [replies], which may have no id either.
+func Find(text, senderText string) Found { return FindIn(text, senderText, time.Local) }
 
 // FindIn is Find for times of another zone.
-func FindIn(text string, zone *time.Location) Found {
+func FindIn(text, senderText string, zone *time.Location) Found {
 	if ids, only := onlyIDs(text); only {
 		return Found{IDs: ids}
 	}
 	var f Found
+	replies := senderReplies(senderText)
 	for _, reading := range readings(text) {
 		f.ids(reading)
-		f.senders(reading, zone)
+		for _, reply := range replies {
+			f.senders(reading, reply, zone)
+		}
 	}
 	return f
 }
@@ -103,39 +106,3 @@ func likely(word string) bool {
 	year := id.Time().UTC().Year()
 	return year >= firstYear && year <= lastYear
 }
-
-// rejected is the sender rule's default text (SPEC.md section 2), and what mail
-// programs make of it. They wrap lines anywhere and quote them, so white space
-// and > may stand between the words; they make links of addresses, or take the
-// angle brackets for a tag and leave them out.
-var rejected = regexp.MustCompile(`(?:` +
-	`<([^<>\n]*(?:\n[ \t]*[^<>\n]+)?)>` + // <jan@seznam.cz>, on two lines perhaps
-	`|<([^<>\n]*)[ \t]*<mailto:[^<>\n]*>>` + // <jan@seznam.cz<mailto:jan@seznam.cz>>
-	`|\[([^\[\]\n]*@[^\[\]\n]*)\]\(mailto:[^()\n]*\)` + // [jan@seznam.cz](mailto:jan@seznam.cz)
-	`|([^\s<>"'()\[\]&;]+@[^\s<>"'()\[\]&;]+)["')\]]*` + // jan@seznam.cz
-	`)[\s>|]+sender[\s>|]+rejected`)
-
-func (f *Found) senders(text string, zone *time.Location) {
-	for _, m := range rejected.FindAllStringSubmatchIndex(text, maxReplies) {
-		sender := ""
-		for group := 2; group < len(m); group += 2 {
-			if m[group] >= 0 {
-				sender = text[m[group]:m[group+1]]
-			}
-		}
-		if strings.Contains(sender, "=\n") {
-			continue // quoted-printable; another reading has it whole
-		}
-		sender = wrapped.ReplaceAllString(strings.TrimPrefix(sender, "mailto:"), "")
-		if len(sender) > rules.MaxSenderBytes {
-			continue
-		}
-		if !slices.Contains(f.Senders, sender) {
-			f.Senders = append(f.Senders, sender)
-		}
-		f.times(text, m[0], m[1], zone)
-	}
-}
-
-// wrapped is a line's end inside an address.
-var wrapped = regexp.MustCompile(`[\r\n]+[ \t]*`)

@@ -82,7 +82,7 @@ func parseTime(t testing.TB, s string) time.Time {
 
 func TestFind(t *testing.T) {
 	for _, p := range texts(t) {
-		got := paste.FindIn(p.text, here)
+		got := paste.FindIn(p.text, "", here)
 		sameTimes := slices.EqualFunc(sorted(got.Times), sorted(p.want.Times), time.Time.Equal)
 		if !slices.Equal(got.IDs, p.want.IDs) || !slices.Equal(got.Senders, p.want.Senders) || !sameTimes {
 			t.Errorf("%s:\n%s\ngot  %q %q %s\nwant %q %q %s", p.name, p.text, got.IDs, got.Senders, got.Times, p.want.IDs, p.want.Senders, p.want.Times)
@@ -94,13 +94,33 @@ func sorted(list []time.Time) []time.Time {
 	return slices.SortedFunc(slices.Values(list), time.Time.Compare)
 }
 
+// The text of the sender rule may be another, and need not have an id.
+func TestFindInAnotherReply(t *testing.T) {
+	const own = "<{sender}> is not yours (asked from {ip})"
+	for _, test := range []struct{ reply, text, want string }{
+		{own, "550 5.1.0 <jan@seznam.cz> is not yours (asked from 192.0.2.7)", "jan@seznam.cz"},
+		{own, "> 550 5.1.0 jan@seznam.cz is not\n> yours (asked from 2001:db8::1)", "jan@seznam.cz"},
+		{own, "550 5.1.0 <jan@seznam.cz> sender rejected", "jan@seznam.cz"}, // from before it was changed
+		{own, "the address jan@seznam.cz", ""},
+		{"you may not send as {sender} here", "550 5.1.0 You may not send as jan@seznam.cz here", "jan@seznam.cz"},
+		{"no {sender}", "no jan@seznam.cz", ""}, // too little to tell it from others
+		{"{id} no, not as {sender}", "no, not as jan@seznam.cz", ""},
+		{"no sender like this", "no sender like this", ""},
+	} {
+		got := paste.Find(test.text, test.reply).Senders
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%q in %q: %q, want %q", test.reply, test.text, got, test.want)
+		}
+	}
+}
+
 // Whatever stands around it: a bounce within a mail within a ticket.
 func TestFindInTheMiddle(t *testing.T) {
 	for _, p := range texts(t) {
 		if strings.HasPrefix(p.name, "none") || strings.HasPrefix(p.name, "ids-") {
 			continue
 		}
-		got := paste.FindIn("Dobrý den,\n\nvolal zákazník.\n\n"+p.text+"\n\nS pozdravem\nhelp desk\n", here)
+		got := paste.FindIn("Dobrý den,\n\nvolal zákazník.\n\n"+p.text+"\n\nS pozdravem\nhelp desk\n", "", here)
 		if !slices.Equal(got.IDs, p.want.IDs) || !slices.Equal(got.Senders, p.want.Senders) {
 			t.Errorf("%s: %q %q", p.name, got.IDs, got.Senders)
 		}
@@ -109,7 +129,7 @@ func TestFindInTheMiddle(t *testing.T) {
 
 func TestLongTexts(t *testing.T) {
 	noise := strings.Repeat("Received: from a.b.cz (a.b.cz [192.0.2.7]) by c; <x> sender ", 2000)
-	got := paste.Find(noise + id1 + " " + noise + "<a@b.cz> sender rejected")
+	got := paste.Find(noise+id1+" "+noise+"<a@b.cz> sender rejected", "")
 	if !slices.Equal(got.IDs, []string{id1}) || !slices.Equal(got.Senders, []string{"a@b.cz"}) {
 		t.Errorf("got %q", got)
 	}
@@ -119,7 +139,7 @@ func TestLongTexts(t *testing.T) {
 func TestHostileTextsAreFast(t *testing.T) {
 	for _, part := range []string{"<", "a@", "<a\n", "[a@b](mailto:", "=\n", "0kHG086hcEU\n", "1.1.2026 1:1", "QUJD\n", "&lt;", "<b>", "<a@b> sender rejected 1/2/2026 11:11 "} {
 		began := time.Now()
-		paste.Find(strings.Repeat(part, 1<<15/len(part)))
+		paste.Find(strings.Repeat(part, 1<<15/len(part)), "")
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("%q takes %s", part, took)
 		}
@@ -133,7 +153,7 @@ func FuzzFind(f *testing.F) {
 		f.Add(p.text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got := paste.FindIn(text, here)
+		got := paste.FindIn(text, "", here)
 		for i, id := range got.IDs {
 			if _, err := journal.ParseID(id); err != nil || !shape.MatchString(id) || slices.Contains(got.IDs[:i], id) {
 				t.Errorf("found %q in %q: %v", id, text, err)
@@ -148,7 +168,7 @@ func FuzzFind(f *testing.F) {
 			t.Errorf("found the times %s in %q", got.Times, text)
 		}
 		// Whatever stands before it: an id on a line of its own is found.
-		if after := paste.Find(text + "\n\n" + id1 + "\n"); !slices.Contains(after.IDs, id1) {
+		if after := paste.Find(text+"\n\n"+id1+"\n", ""); !slices.Contains(after.IDs, id1) {
 			t.Errorf("the id after %q was not found", text)
 		}
 	})

@@ -10,16 +10,24 @@ import (
 )
 
 // readings are the text and what it says once encodings are undone: the source of
-// a message is quoted-printable or base64, and a page or a rich text has tags. What
-// is found in one of them is found. Together they are a few times as long as the
-// text at most.
+// a message is quoted-printable or base64, a page or a rich text has tags, and an
+// answer has quoting marks. What is found in one of them is found. Together they
+// are a few times as long as the text at most.
 func readings(text string) []string {
 	list := append([]string{}, decoded(tidy(text))...)
 	for _, body := range base64Bodies(list[0]) {
 		list = append(list, decoded(tidy(body))...)
 	}
+	for _, t := range list {
+		if quoted.MatchString(t) {
+			list = append(list, quoted.ReplaceAllString(t, ""))
+		}
+	}
 	return list
 }
+
+// quoted are the quoting marks of a line.
+var quoted = regexp.MustCompile(`(?m)^[ \t]*(?:[>|][ \t]?)+`)
 
 // decoded is the text, and the text without quoted-printable and tags where it
 // has some.
@@ -39,6 +47,7 @@ func decoded(text string) []string {
 // invisible are characters that web pages and mail programs put into long words.
 var invisible = strings.NewReplacer(
 	"\r\n", "\n", "\r", "\n", "\u00a0", " ", "\u202f", " ", "\u2028", "\n",
+	"\x00", "", // the halves of UTF-16
 	"\u200b", "", "\u200c", "", "\u200d", "", "\u2060", "", "\ufeff", "", "\u00ad", "",
 )
 
@@ -74,7 +83,11 @@ func untagged(text string) string {
 		}
 		return "\n"
 	})
-	return html.UnescapeString(text)
+	once := html.UnescapeString(text)
+	if strings.Contains(once, "&") { // a ticket system escapes what was escaped
+		return html.UnescapeString(once)
+	}
+	return once
 }
 
 // base64Line is a line of a body in base64, as mail programs write it.

@@ -42,6 +42,7 @@ type DeskOptions struct {
 	Token   func() string // the present token; while it is empty, the page is off
 	Hour    *Hour
 	Host    string           // this host's name
+	Reply   func() string    // the sender rule's text in [replies]; nil: the documented one
 	Zone    *time.Location   // of times on the page; nil: that of this process
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: no log
@@ -62,6 +63,9 @@ type desk struct {
 func NewDesk(o DeskOptions) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Reply == nil {
+		o.Reply = func() string { return "" }
 	}
 	if o.Zone == nil {
 		o.Zone = time.Local

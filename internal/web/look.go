@@ -46,7 +46,7 @@ type lookData struct {
 // can be reloaded, sent to a colleague and shown in another language.
 func (d *desk) search(w http.ResponseWriter, r *http.Request) {
 	text := strings.ReplaceAll(r.PostForm.Get("text"), "\r\n", "\n")
-	found := paste.FindIn(text, d.Zone)
+	found := paste.FindIn(text, d.Reply(), d.Zone)
 	values := url.Values{"lang": {string(chosenLang(r))}}
 	switch subject := subjectOf(text); {
 	case len(found.IDs)+len(found.Senders) > 0:
