@@ -74,9 +74,10 @@ type Gate struct {
 	state atomic.Pointer[State]
 	begin singleflight.Group // of blocks, by prefix
 
-	mu     sync.Mutex
-	shared *simplelru.LRU[shareKey, *share]
-	hits   map[string]journal.Repeats // refusals under ids that are recorded already
+	mu        sync.Mutex
+	shared    *simplelru.LRU[shareKey, *share]
+	sightings *simplelru.LRU[string, *sightings] // by id, of what is only observed
+	hits      map[string]journal.Repeats         // refusals under ids that are recorded already
 }
 
 // New makes a gate; it decides nothing before its first Use.
@@ -85,7 +86,11 @@ func New(o Options) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the table of recent refusals: %w", err)
 	}
-	return &Gate{Options: o, shared: shared, hits: map[string]journal.Repeats{}}, nil
+	seen, err := simplelru.NewLRU[string, *sightings](shareAtMost, nil)
+	if err != nil {
+		return nil, fmt.Errorf("making the table of observed refusals: %w", err)
+	}
+	return &Gate{Options: o, shared: shared, sightings: seen, hits: map[string]journal.Repeats{}}, nil
 }
 
 // Use puts a configuration in force: decisions that begin after it follow it.

@@ -367,6 +367,78 @@ func TestObservedIsRecordedAndPasses(t *testing.T) {
 	}
 }
 
+// A message that is only observed is asked about again and again; it is counted once.
+func TestObservedCountsMessages(t *testing.T) {
+	f := open(t)
+	f.policy.ObserveAll = true
+	f.policy.Sender.HeaderFrom = rules.HeaderEnforce
+	ask := func(r rules.Request) string {
+		r.Time, r.Port, r.Client, r.Login, r.Sender = noon, 587, netip.MustParseAddr("192.0.2.7"), "jan@domena.cz", "a@seznam.cz"
+		return f.Decide(context.Background(), &r).ID
+	}
+	id := ""
+	for i := range 3 { // a milter sees the envelope and the header, a policy service each recipient
+		id = ask(rules.Request{Stage: rules.StageMail, Protocol: rules.ProtocolMilter})
+		for range 2 {
+			ask(rules.Request{Stage: rules.StageEnvelope, Protocol: rules.ProtocolPolicy, Recipient: "x@far.test", Instance: fmt.Sprint("a.", i)})
+		}
+		ask(rules.Request{Stage: rules.StageHeaders, Protocol: rules.ProtocolMilter, Transaction: fmt.Sprint(i), Message: &rules.Message{
+			Authors: []rules.AddressField{{Addresses: []string{"a@seznam.cz"}, Text: "a@seznam.cz"}},
+		}})
+	}
+	ask(rules.Request{Stage: rules.StageMail, Protocol: rules.ProtocolMilter}) // and goes away
+	f.Flush()
+	f.fail("192.0.2.99", "eva@domena.cz", 0) // the counts are written before it
+	if e := f.entry(id); e.Count != 4 || !e.Observed {
+		t.Errorf("4 messages are counted as %d", e.Count)
+	}
+}
+
+// An observed block is counted as often as it met a client at one moment.
+func TestObservedBlockCountsMessages(t *testing.T) {
+	f := open(t)
+	f.policy.ObserveAll = true
+	for range 11 {
+		f.fail("192.0.2.7", "jan@domena.cz", 0)
+	}
+	ask := func(stage rules.Stage, p rules.Protocol) string {
+		return f.Decide(context.Background(), &rules.Request{
+			Stage: stage, Protocol: p, Service: "smtp", Time: noon, Port: 587, Client: netip.MustParseAddr("192.0.2.7"), Login: "jan@domena.cz", Sender: "jan@domena.cz",
+		}).ID
+	}
+	id := ""
+	for range 2 {
+		ask(rules.StageAuth, rules.ProtocolAuthPolicy)
+		id = ask(rules.StageMail, rules.ProtocolMilter)
+	}
+	f.Flush()
+	f.fail("192.0.2.99", "eva@domena.cz", 0) // the counts are written before it
+	if e := f.entry(id); e.Rule != "throttled" || e.Count != 2 {
+		t.Errorf("rule %s, count %d", e.Rule, e.Count)
+	}
+}
+
+// What a reply without an id shows is all that the help desk gets: another address
+// is another refusal.
+func TestAnotherAddressIsAnotherRefusal(t *testing.T) {
+	f := open(t)
+	f.policy.Sender.HeaderFrom = rules.HeaderEnforce
+	seen := map[string]bool{}
+	for _, from := range []string{"a@seznam.cz", "b@seznam.cz", "a@seznam.cz"} {
+		d := f.Decide(context.Background(), &rules.Request{
+			Stage: rules.StageHeaders, Protocol: rules.ProtocolMilter, Time: noon, Port: 587, Client: netip.MustParseAddr("192.0.2.7"),
+			Login: "jan@domena.cz", Sender: "jan@domena.cz", Message: &rules.Message{Authors: []rules.AddressField{{Addresses: []string{from}, Text: from}}},
+		})
+		if e := f.entry(d.ID); e.Reply != "550 5.1.0 <"+from+"> sender rejected" || e.Reply != d.Reply.String() {
+			t.Errorf("the client is told %q, the journal has %q", d.Reply, e.Reply)
+		}
+		seen[d.ID] = true
+	}
+	if len(seen) != 2 {
+		t.Errorf("%d ids for two addresses", len(seen))
+	}
+}
+
 func TestPOPGrant(t *testing.T) {
 	f := open(t)
 	login := func(client, service string) {

@@ -15,6 +15,7 @@ import (
 type shareKey struct {
 	client        netip.Addr
 	login, sender string
+	shown         string // what {sender} shows: without an id in the reply, the help desk has nothing else
 	rule          rules.Rule
 	observed      bool
 }
@@ -70,7 +71,10 @@ func (g *Gate) recordFinding(ctx context.Context, s *State, r *rules.Request, f 
 	if r.Stage == rules.StageAuth && !finding.Observed {
 		g.rememberHint(ctx, s, r, finding)
 	}
-	key := shareKey{client: r.Client, login: r.Login, sender: r.Sender, rule: finding.Rule, observed: finding.Observed}
+	key := shareKey{
+		client: r.Client, login: r.Login, sender: r.Sender, shown: shownSender(r, finding),
+		rule: finding.Rule, observed: finding.Observed,
+	}
 	mine, first := g.join(key, r.Time)
 	if !first {
 		<-mine.done
@@ -78,6 +82,11 @@ func (g *Gate) recordFinding(ctx context.Context, s *State, r *rules.Request, f 
 		return mine.id
 	}
 	defer close(mine.done)
+	if finding.Observed {
+		g.mu.Lock()
+		g.sighted(mine.id, r) // the entry counts it
+		g.mu.Unlock()
+	}
 	if slices.Contains([]rules.Rule{rules.RuleAuthFailed, rules.RuleAuthRejected, rules.RuleAccessDisabled}, finding.Rule) {
 		f.Failures() // for the help desk: what was tried before
 		f.lapse()
@@ -113,7 +122,9 @@ func (g *Gate) again(id string, r *rules.Request, observed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h, known := g.hits[id]
-	h.Times++
+	if !observed || g.sighted(id, r) {
+		h.Times++
+	}
 	h.Last = r.Time
 	h.Observed = observed && (!known || h.Observed)
 	if !r.Stage.AtAuth() {
