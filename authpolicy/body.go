@@ -87,6 +87,9 @@ func (b *body) event() (e rules.Event, result string, ok bool) {
 		Protocol: rules.ProtocolAuthPolicy, Client: b.client(), Service: *b.Protocol,
 		Login: *b.Login, Password: b.PasswordHash, TLS: b.TLS, Session: b.SessionID,
 	}
+	if e.Login == "" { // Dovecot did not read the name, nor the password (FACTS.md 2.5): all such hashes are equal
+		e.Password = ""
+	}
 	switch {
 	case *b.Success:
 		e.Kind = rules.LoginSucceeded

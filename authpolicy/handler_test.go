@@ -151,6 +151,9 @@ func TestFixtures(t *testing.T) {
 				kind = rules.LoginSucceeded
 			}
 			hash, _ := sent["pwhash"].(string) // not among the attributes of every fixture
+			if sent["login"] == "" {
+				hash = "" // of nothing: not the same wrong password again
+			}
 			want = fmt.Sprintf("%v %v %v %v %v %v %v %v", kind, sent["protocol"], remote, sent["login"], hash,
 				false, sent["tls"], sent["session_id"])
 			for _, e := range r.gate.told {

@@ -73,8 +73,26 @@ func (b backend) explainHost(lang explain.Lang) explain.Host {
 	}
 	if c.Directory.Source == config.SourceFile {
 		h.Accounts = c.Directory.File
+	} else {
+		h.Source = sourceOf(c.Directory)
 	}
 	return h
+}
+
+// sourceOf says where accounts are that no file of ours has.
+func sourceOf(d config.Directory) explain.Source {
+	s := explain.Source{Kind: string(d.Source), Senders: d.Senders != (config.SendersSource{})}
+	switch d.Source {
+	case config.SourceSQL:
+		s.Software = string(d.SQL.Schema)
+	case config.SourceLDAP:
+		l := d.LDAP
+		s.Attributes = map[string]string{
+			"smtp": l.SMTPAttribute, "forward": l.ForwardAttribute, "messages_per_hour": l.MessagesAttribute, "recipients_per_hour": l.RecipientsAttribute,
+			"domains": l.DomainsAttribute, "addresses": l.AddressesAttribute, "senders": l.SendersAttribute,
+		}
+	}
+	return s
 }
 
 // explainer collects one answer.

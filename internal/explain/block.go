@@ -57,7 +57,7 @@ func counted(failures []gate.FailureFact) []gate.FailureFact {
 func repeats(failures []gate.FailureFact, login string) int {
 	times := map[int]int{}
 	for _, f := range counted(failures) {
-		if f.Login == login && f.Same > 0 {
+		if f.Login == login && login != "" && f.Same > 0 { // one that was not read has no password to repeat
 			times[f.Same]++
 		}
 	}

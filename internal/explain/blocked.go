@@ -65,8 +65,8 @@ func (v *view) lastingRemedies() []Remedy {
 			"auth_failures", "same_password", `"once"`))
 	}
 	if v.h.Policy != nil {
-		if r, ok := v.network(fmt.Sprintf("If %s is a proxy or NAT of many people: never hold anything against it as an address (login_failures then guards the logins).", v.Client),
-			"shared", v.h.Policy.Shared); ok {
+		if r, ok := v.network(fmt.Sprintf("If %s is a proxy or NAT of many people: never hold anything against it as an address (login_failures then guards the logins).", b.Prefix),
+			b.Prefix, "shared", v.h.Policy.Shared); ok {
 			list = append(list, r)
 		}
 	}

@@ -20,6 +20,7 @@ type Host struct {
 	Peers     []string       // names of hosts that may have made an id
 	Config    string         // path of portreeve.toml; empty: the default
 	Accounts  string         // path of accounts.toml; empty: the directory is no file
+	Source    Source         // then, what it is
 	Keep      time.Duration  // how long the journal keeps an entry; 0: for ever
 	Policy    *rules.Policy  // in force
 	Directory directory.Directory

@@ -42,10 +42,10 @@ func forwardedRemedies(v *view) []Remedy {
 	var list []Remedy
 	if login, ok := canonical(v.account); ok {
 		list = append(list, v.changeAccount("If this account may pass on other servers' mail (a mail server or an application of the customer's): allow it.",
-			login, func(f *accountForm) { f.forward = true }))
+			login, func(f *accountForm) { f.forward = true }, fact{key: factForward, value: "1"}))
 	}
 	if v.h.Policy != nil {
-		if r, ok := v.network(fmt.Sprintf("If %s is your webmail server: say so.", v.Client), "webmail", v.h.Policy.Webmail); ok {
+		if r, ok := v.network(fmt.Sprintf("If %s is your webmail server: say so.", v.Client), v.Client, "webmail", v.h.Policy.Webmail); ok {
 			list = append(list, r)
 		}
 	}
@@ -125,11 +125,12 @@ func quotaRemedies(v *view) []Remedy {
 	if raised == 0 {
 		return list
 	}
-	key, change := "messages", func(f *accountForm) { f.messages = raised }
+	key, column, change := "messages", factMessages, func(f *accountForm) { f.messages = raised }
 	if v.countsRecipients() {
-		key, change = "recipients", func(f *accountForm) { f.recipients = raised }
+		key, column, change = "recipients", factRecipients, func(f *accountForm) { f.recipients = raised }
 	}
-	return append(list, v.changeAccount(fmt.Sprintf("Let the account send more %s an hour for good (%d, for example).", key, raised), login, change))
+	return append(list, v.changeAccount(fmt.Sprintf("Let the account send more %s an hour for good (%d, for example).", key, raised), login, change,
+		fact{key: column, value: strconv.Itoa(raised)}))
 }
 
 func directoryCause(v *view) string {

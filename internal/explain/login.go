@@ -27,8 +27,13 @@ func (v *view) standing(login string) string {
 	return "an account"
 }
 
-// strange adds that not even the login's domain is of this server.
-func strange(v *view) string {
+// strange adds how a name without a domain was read, or that not even the
+// login's domain is of this server. Such a name is not shown, for it may be a
+// password.
+func (v *view) strange() string {
+	if v.defaulted() {
+		return fmt.Sprintf(" as an account of %s (login.default_domain)", bothDomains(v.h.Policy.Logins.DefaultDomain))
+	}
 	if d := v.own(); d != "" && v.h.Directory != nil && len(v.h.group(v.ctx, d)) == 0 {
 		return fmt.Sprintf(" (%s is no domain of this server)", bothDomains(d))
 	}
@@ -38,16 +43,16 @@ func strange(v *view) string {
 func unknownCause(v *view) string {
 	switch {
 	case v.Reason != string(rules.ReasonLoginUnknown):
-		return fmt.Sprintf("The client is not logged in: all its failed logins of the ten minutes before were for %s, which is not in the directory%s.", named(v.account), strange(v))
+		return fmt.Sprintf("The client is not logged in: all its failed logins of the ten minutes before were for %s, which is not in the directory%s.", named(v.account), v.strange())
 	case v.Stage == rules.StageAuth.String():
-		return fmt.Sprintf("The client wanted to log in as %s, which is not in the directory%s.", named(v.account), strange(v))
+		return fmt.Sprintf("The client wanted to log in as %s, which is not in the directory%s.", named(v.account), v.strange())
 	}
-	return fmt.Sprintf("The mail server accepted the login %s, which is not in the directory%s.", named(v.account), strange(v))
+	return fmt.Sprintf("The mail server accepted the login %s, which is not in the directory%s.", named(v.account), v.strange())
 }
 
 func loginCompared(v *view) Compared {
 	c := Compared{Fact: "login", Found: v.account, Allowed: v.nearest(v.account)}
-	c.Text = named(v.account) + " is not in the directory" + strange(v)
+	c.Text = named(v.account) + " is not in the directory" + v.strange()
 	if len(c.Allowed) > 0 {
 		c.Text += "; " + strings.Join(c.Allowed, " and ") + areIn(len(c.Allowed))
 	}
@@ -61,7 +66,18 @@ func areIn(n int) string {
 	return " are"
 }
 
-func unknownSaid(*view) []phrase { return []phrase{saidUnknownLogin, doLogin} }
+func unknownSaid(v *view) []phrase {
+	if !v.whole() {
+		return []phrase{saidNoWholeAddress, doWholeAddress}
+	}
+	return []phrase{saidUnknownLogin, doLogin}
+}
+
+// defaulted tells whether the login is a name without a domain, read as one of
+// login.default_domain.
+func (v *view) defaulted() bool {
+	return !v.whole() && v.h.Policy != nil && v.h.Policy.Logins.DefaultDomain != ""
+}
 
 func unknownRemedies(v *view) []Remedy {
 	login, whole := canonical(v.account)
@@ -75,7 +91,11 @@ func unknownRemedies(v *view) []Remedy {
 	if whole {
 		list = append(list, v.addAccount(login)...)
 	}
-	if len(list) == 0 {
+	switch {
+	case len(list) > 0:
+	case v.defaulted():
+		list = append(list, Remedy{Text: "Ask for the user name, of which only the beginning is kept here: it must be that of an account of this domain, or the whole address of another."})
+	default:
 		list = append(list, Remedy{Text: "Nothing: such a name can be no account here."})
 	}
 	return list
@@ -172,7 +192,7 @@ func disabledRemedies(v *view) []Remedy {
 	if account, found, _ := v.h.account(v.ctx, login); found && account.SMTP {
 		return []Remedy{{Text: "Nothing any more: the account has been enabled since. The customer can send again."}}
 	}
-	return []Remedy{v.changeAccount("Let the account send again.", login, func(f *accountForm) { f.disabled = false })}
+	return []Remedy{v.changeAccount("Let the account send again.", login, func(f *accountForm) { f.disabled = false }, fact{key: factSMTP, value: "1"})}
 }
 
 func failedCause(v *view) string {

@@ -19,6 +19,7 @@ const (
 	whyFailed              // it tried several
 	whyCrowded             // it collected POP for more accounts than grant
 	whyLapsed              // its POP grant has ended
+	whyHidden              // whether it tried is not known: its address stands for many people
 )
 
 func (v *view) why() why {
@@ -39,8 +40,16 @@ func (v *view) why() why {
 		return whyCrowded
 	case len(v.f.Lapsed) > 0:
 		return whyLapsed
+	case v.manyPeople():
+		return whyHidden
 	}
 	return whyNone
+}
+
+// manyPeople tells whether nothing is remembered of the client's address.
+func (v *view) manyPeople() bool {
+	a, ok := v.ip()
+	return ok && v.h.Policy != nil && v.h.Policy.ManyPeople(a)
 }
 
 // crowded tells whether the client had POP grants, too many of them.
@@ -59,6 +68,8 @@ func (v *view) because() string {
 	switch v.why() {
 	case whyNone:
 		return "it tried no login within ten minutes before"
+	case whyHidden:
+		return fmt.Sprintf("whether it tried is not known, for %s stands for many people (networks.webmail, shared, trusted) and its failed logins are not remembered", v.Client)
 	case whyCrowded:
 		return fmt.Sprintf("its address collected POP mail of %d accounts, more than the %d of smtp_after_pop.max_accounts, and so authorises none",
 			len(v.f.Grants), v.h.Policy.POP.MaxAccounts)
@@ -119,6 +130,8 @@ func noAuthSaid(v *view) []phrase {
 		return []phrase{saidPOPCrowded, doAuth}
 	case whyLapsed:
 		return []phrase{saidPOPLapsed, doCollect, doAuth}
+	case whyHidden:
+		return []phrase{saidNotLoggedIn, doAuth, doPassword}
 	}
 	return []phrase{saidNoAuth, doAuth}
 }

@@ -7,6 +7,7 @@ type phrase string
 // What happened.
 const (
 	saidNoAuth           phrase = "no-auth"
+	saidNotLoggedIn      phrase = "not-logged-in"
 	saidRelay            phrase = "relay"
 	saidPassword         phrase = "password"
 	saidFailed           phrase = "failed"
@@ -16,6 +17,7 @@ const (
 	saidNoWholeAddress   phrase = "no-whole-address"
 	saidDisabled         phrase = "disabled"
 	saidSender           phrase = "sender"
+	saidSenderPOP        phrase = "sender-pop"
 	saidSenderProvider   phrase = "sender-provider"
 	saidSenderOther      phrase = "sender-other-customer"
 	saidSenderBelow      phrase = "sender-third-level"
@@ -53,6 +55,7 @@ const (
 	doCorrectSender   phrase = "do-correct-sender"
 	doProvider        phrase = "do-provider"
 	doWebmail         phrase = "do-webmail"
+	doStoreWebmail    phrase = "do-store-webmail"
 	doOurs            phrase = "do-ours"
 	doOtherLogin      phrase = "do-other-login"
 	doSpelling        phrase = "do-spelling"

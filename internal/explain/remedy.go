@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"portreeve/internal/gate"
 	"portreeve/rules"
 )
 
@@ -40,12 +41,15 @@ func (h *Host) setting(text, table, key, value string) Remedy {
 }
 
 // entry is a remedy that is a line of accounts.toml, or a change that has to be
-// made where the accounts are.
-func (h *Host) entry(text, table, key, value string) Remedy {
+// made where the accounts are: of what the directory must then know.
+func (h *Host) entry(text, table, key, value string, facts ...fact) Remedy {
 	r := Remedy{Text: text, Command: h.verb("reload")}
 	if h.Accounts == "" || !plain(key) {
-		r.Text += " Make the change where the directory has its data."
+		r.Text += h.Source.change(facts)
 		return r
+	}
+	if shown := shownAddress(unicodeDomain(key)); shown != key {
+		r.Text += fmt.Sprintf(" (In the file, the key may be written %s.)", tomlString(shown))
 	}
 	r.File, r.Table, r.Line = h.Accounts, "["+table+"]", tomlString(key)+" = "+value
 	return r
@@ -107,10 +111,13 @@ func inlineTable(parts []string) string {
 }
 
 // changeAccount is a remedy that is an account's line with one change.
-func (v *view) changeAccount(text, login string, change func(*accountForm)) Remedy {
+func (v *view) changeAccount(text, login string, change func(*accountForm), facts ...fact) Remedy {
 	f := v.formOf(login)
 	change(&f)
-	return v.h.entry(text, "accounts", login, f.String())
+	for i := range facts {
+		facts[i].of = login
+	}
+	return v.h.entry(text, "accounts", login, f.String(), facts...)
 }
 
 // alias is a remedy that adds an alias to the account's domain.
@@ -126,23 +133,23 @@ func (v *view) alias(text, domain string) Remedy {
 	if !slices.Contains(group, domain) {
 		aliases = append(aliases, domain)
 	}
-	return v.h.entry(text, "domains", group[0], "{ aliases = "+tomlStrings(aliases)+" }")
+	return v.h.entry(text, "domains", group[0], "{ aliases = "+tomlStrings(aliases)+" }", fact{group[0], factDomains, domain})
 }
 
-// network is a remedy that adds the client to a list of [networks]. ok is false
-// where the client or the list is not known, or has it already.
-func (v *view) network(text, key string, list []netip.Prefix) (Remedy, bool) {
-	a, ok := v.ip()
-	if !ok || v.h.Policy == nil || slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) }) {
+// network is a remedy that adds an address or a network to a list of [networks].
+// ok is false where it or the list is not known, or has it already.
+func (v *view) network(text, added, key string, list []netip.Prefix) (Remedy, bool) {
+	network, err := netip.ParsePrefix(added)
+	if a, single := netip.ParseAddr(added); single == nil {
+		network, err = a.Prefix(a.BitLen())
+	}
+	has := func(p netip.Prefix) bool { return p.Bits() <= network.Bits() && p.Contains(network.Addr()) }
+	if err != nil || v.h.Policy == nil || slices.ContainsFunc(list, has) {
 		return Remedy{}, false
 	}
 	var shown []string
-	for _, p := range append(slices.Clone(list), netip.PrefixFrom(a, a.BitLen())) {
-		one := p.String()
-		if p.IsSingleIP() {
-			one = p.Addr().String()
-		}
-		shown = append(shown, one)
+	for _, p := range append(slices.Clone(list), network) {
+		shown = append(shown, gate.PrefixText(p))
 	}
 	return v.h.setting(text, "networks", key, tomlStrings(shown)), true
 }
@@ -153,7 +160,7 @@ func (v *view) trusted() []Remedy {
 		return nil
 	}
 	r, ok := v.network(fmt.Sprintf("If %s is a server of your own that cannot log in: trust its address, here and in Postfix's mynetworks.", v.Client),
-		"trusted", v.h.Policy.Trusted)
+		v.Client, "trusted", v.h.Policy.Trusted)
 	if !ok {
 		return nil
 	}
@@ -167,9 +174,9 @@ func (v *view) addAccount(login string) []Remedy {
 	}
 	domain := rules.DomainOf(login)
 	if v.h.Directory == nil || len(v.h.group(v.ctx, domain)) > 0 {
-		return []Remedy{v.h.entry(fmt.Sprintf("If %s should be an account: add it to the directory.", login), "accounts", login, "{}")}
+		return []Remedy{v.h.entry(fmt.Sprintf("If %s should be an account: add it to the directory.", login), "accounts", login, "{}", fact{login, factAccount, login})}
 	}
-	first := v.h.entry(fmt.Sprintf("If %s should be an account: %s is no domain here yet. First add the domain.", login, bothDomains(domain)), "domains", domain, "{}")
+	first := v.h.entry(fmt.Sprintf("If %s should be an account: %s is no domain here yet. First add the domain.", login, bothDomains(domain)), "domains", domain, "{}", fact{domain, factDomains, domain})
 	first.Command = "" // the account comes with the same reload
-	return []Remedy{first, v.h.entry("Then add the account.", "accounts", login, "{}")}
+	return []Remedy{first, v.h.entry("Then add the account.", "accounts", login, "{}", fact{login, factAccount, login})}
 }

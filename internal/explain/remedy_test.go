@@ -100,6 +100,45 @@ func TestRemediesOfADatabase(t *testing.T) {
 	}
 }
 
+// A database is changed by whoever keeps it: the remedy says what must be found
+// there, in the terms of the configuration.
+func TestRemediesNameWhatADatabaseMustSay(t *testing.T) {
+	ldap := explain.Source{Kind: "ldap", Attributes: map[string]string{"domains": "associatedDomain", "smtp": "mailEnabled"}}
+	for _, tt := range []struct {
+		situation string
+		source    explain.Source
+		want      string
+	}{
+		{"missing alias", explain.Source{Kind: "sql"}, "In the database of [directory.sql]: directory.sql.domains must return novak-stavby.cz for domena.cz, and all of the group for each of them."},
+		{"missing alias", explain.Source{Kind: "sql", Software: "postfixadmin"}, "In the database of PostfixAdmin: directory.sql.domains must return novak-stavby.cz"},
+		{"missing alias", ldap, "In the LDAP directory: the entry of domena.cz must have associatedDomain: novak-stavby.cz."},
+		{"disabled account", explain.Source{Kind: "sql"}, "directory.sql.account must return smtp = 1 for eva@domena.cz."},
+		{"disabled account", ldap, "the entry of eva@domena.cz must have mailEnabled: 1."},
+		{"smart-hosting server", explain.Source{Kind: "sql"}, "directory.sql.account must return forward = 1 for jan.novak@domena.cz."},
+		{"smart-hosting server", explain.Source{Kind: "sql", Software: "mailcow"}, "(with a query of your own: this database has no such column)"},
+		{"smart-hosting server", ldap, "the entry of jan.novak@domena.cz needs an attribute for forward = 1, and directory.ldap.forward_attribute its name."},
+		{"quota by recipients", explain.Source{Kind: "sql"}, "must return recipients_per_hour = 400 for jan.novak@domena.cz"},
+		{"freemail sender", explain.Source{Kind: "sql"}, "directory.sql.senders must return jan.novak@seznam.cz for jan.novak@domena.cz, and directory.sql.account must return forward = 1"},
+		{"freemail sender", explain.Source{Kind: "ldap", Senders: true}, "directory.senders.query must return jan.novak@seznam.cz for jan.novak@domena.cz"},
+		{"not the account's address", explain.Source{Kind: "sql"}, "directory.sql.addresses must return info@domena.cz for jan.novak@domena.cz"},
+		{"login of a domain that is not here", explain.Source{Kind: "sql"}, "directory.sql.account must return a row for jan@jinde.cz"},
+		{"login of a domain that is not here", ldap, "directory.ldap.account_filter must find jan@jinde.cz"},
+	} {
+		i := slices.IndexFunc(situations, func(s situation) bool { return s.name == tt.situation })
+		s := situations[i]
+		host := s.host
+		s.host = func(h *explain.Host) {
+			if host != nil {
+				host(h)
+			}
+			h.Accounts, h.Source = "", tt.source
+		}
+		if all := strings.Join(s.played(t, explain.English).Administrator, "\n"); !strings.Contains(all, tt.want) {
+			t.Errorf("%s, %+v: no %q in\n%s", tt.situation, tt.source, tt.want, all)
+		}
+	}
+}
+
 // clientText are names that clients have tried on other programs.
 var clientText = []string{
 	"$(touch owned)@x.cz", "`touch owned`@x.cz", "a;touch owned@x.cz", "a'b@x.cz", `"a@x.cz`, `x"] } # @x.cz`, "-rf@x.cz", "a\nb@x.cz",

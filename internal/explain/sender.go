@@ -3,7 +3,9 @@ package explain
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
+	"portreeve/internal/gate"
 	"portreeve/rules"
 )
 
@@ -108,6 +110,16 @@ func (v *view) kindOfOwn(j *judged) senderKind {
 	return senderSpelling
 }
 
+// byPOP is the POP login that authorised the client, which did not log in: the
+// account may then be another customer's behind the same address.
+func (v *view) byPOP() (gate.GrantFact, bool) {
+	i := slices.IndexFunc(v.f.Grants, func(g gate.GrantFact) bool { return g.Login == v.f.As })
+	if i < 0 {
+		return gate.GrantFact{}, false
+	}
+	return v.f.Grants[i], true
+}
+
 // stored tells whether it is one of the account's external senders.
 func (v *view) stored(address string) bool {
 	stored := v.f.Senders
@@ -135,10 +147,11 @@ func (v *view) respelt() string {
 
 // mistyped tells whether a is b with one letter too many, too few, another, or
 // two swapped. Names that differ behind their last dot only are two domains.
+// Both are A-labels; it is what people type that is compared.
 func mistyped(a, b string) bool {
-	nameA, topA := cutTop(a)
-	nameB, topB := cutTop(b)
-	return topA == topB && len(nameB) >= 4 && oneEdit(nameA, nameB)
+	nameA, topA := cutTop(unicodeDomain(a))
+	nameB, topB := cutTop(unicodeDomain(b))
+	return topA == topB && utf8.RuneCountInString(nameB) >= 4 && oneEdit(nameA, nameB)
 }
 
 func cutTop(domain string) (name, top string) {
@@ -151,10 +164,11 @@ func cutTop(domain string) (name, top string) {
 
 // oneEdit tells whether one insertion, deletion, replacement or swap of
 // neighbours makes a of b.
-func oneEdit(a, b string) bool {
-	if a == b {
+func oneEdit(x, y string) bool {
+	if x == y {
 		return false
 	}
+	a, b := []rune(x), []rune(y)
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
 		a, b = a[1:], b[1:]
 	}

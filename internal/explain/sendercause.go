@@ -16,7 +16,11 @@ func senderCause(v *view) string {
 	case v.Reason == string(rules.ReasonHeaderDomain):
 		subject = fmt.Sprintf("%q, which the message's header names as From or Sender,", rules.PrintableSender(v.address))
 	}
-	return fmt.Sprintf("%s %s.", subject, v.senderIs())
+	cause := fmt.Sprintf("%s %s.", subject, v.senderIs())
+	if pop, ok := v.byPOP(); ok {
+		cause += fmt.Sprintf(" Nobody logged in: the client is authorised by the POP login of %s from its address at %s.", named(pop.Login), v.h.stamp(pop.Last))
+	}
+	return cause
 }
 
 // senderIs says what is wrong with the sender.
@@ -46,7 +50,7 @@ func (v *view) senderIs() string {
 	case senderProvider:
 		return fmt.Sprintf("is not of the account %s: %s is a public mail provider", account, domain)
 	case senderTypo:
-		return fmt.Sprintf("is not of the account %s: %s is one letter from %s, and may be mistyped", account, domain, rules.DomainOf(v.sender.suggestion))
+		return fmt.Sprintf("is not of the account %s: %s is one letter from %s, and may be mistyped", account, domain, bothDomains(rules.DomainOf(v.sender.suggestion)))
 	case senderFits:
 		return fmt.Sprintf("was not of the account %s; %s is one of its domains by now", account, domain)
 	}
@@ -126,6 +130,9 @@ func (v *view) aliases(other string) string {
 }
 
 func senderSaid(v *view) []phrase {
+	if _, ok := v.byPOP(); ok && v.sender.kind != senderFits {
+		return v.senderSaidToNobody()
+	}
 	own := []phrase{doOwnSender, doOwnSenderAny}
 	with := func(cause phrase, more ...phrase) []phrase { return slices.Concat([]phrase{cause}, own, more) }
 	switch v.sender.kind {
@@ -142,6 +149,9 @@ func senderSaid(v *view) []phrase {
 	case senderBelow:
 		return with(saidSenderBelow)
 	case senderProvider:
+		if v.h.Policy != nil && len(v.h.Policy.Webmail) > 0 {
+			return with(saidSenderProvider, doProvider, doStoreWebmail)
+		}
 		return with(saidSenderProvider, doProvider)
 	case senderTypo:
 		return []phrase{saidSenderTypo, doCorrectSender, doOwnSender}
@@ -149,4 +159,16 @@ func senderSaid(v *view) []phrase {
 		return []phrase{saidOther, doSendAgain}
 	}
 	return with(saidSender, doOurs)
+}
+
+// senderSaidToNobody is for a client that has not logged in: its customer may be
+// another than the one who has collected mail, and is told nothing of that one.
+func (v *view) senderSaidToNobody() []phrase {
+	switch v.sender.kind {
+	case senderSpelling:
+		return []phrase{saidSenderSpelling, doFrom, doAuth}
+	case senderNone:
+		return []phrase{saidSenderNone, doFrom, doAuth}
+	}
+	return []phrase{saidSenderPOP, doCollect, doAuth}
 }

@@ -9,6 +9,16 @@ import (
 )
 
 func senderRemedies(v *view) []Remedy {
+	list := v.accountRemedies()
+	if pop, ok := v.byPOP(); ok {
+		ask := Remedy{Text: fmt.Sprintf("Ask which mailbox the customer uses: nobody logged in, and %s may be somebody else behind the same address. A login settles it.", pop.Login)}
+		list = slices.Insert(list, 0, ask)
+	}
+	return list
+}
+
+// accountRemedies are those for the account that it was decided for.
+func (v *view) accountRemedies() []Remedy {
 	domain := bothDomains(v.sender.domain)
 	switch v.sender.kind {
 	case senderSpelling, senderNone:
@@ -42,7 +52,8 @@ func (v *view) addressRemedies() []Remedy {
 		text = fmt.Sprintf("If %s may write as %s, too: list it.", v.account, v.sender.holder)
 	}
 	if login, ok := canonical(v.account); ok {
-		list = append(list, v.changeAccount(text, login, func(f *accountForm) { f.addresses = with(f.addresses, v.sender.address) }))
+		list = append(list, v.changeAccount(text, login, func(f *accountForm) { f.addresses = with(f.addresses, v.sender.address) },
+			fact{key: factAddresses, value: v.sender.address}))
 	}
 	return append(list, v.h.setting("If accounts may use every address of their domains: compare the domain only.", "sender", "match", `"domain"`))
 }
@@ -57,10 +68,10 @@ func (v *view) webmailRemedies() []Remedy {
 				if !slices.Contains(f.senders, v.sender.address) && !slices.Contains(f.senders, "@"+v.sender.domain) {
 					f.senders = append(f.senders, v.sender.address)
 				}
-			}))
+			}, fact{key: factForward, value: "1"}))
 	}
 	if v.h.Policy != nil {
-		if r, ok := v.network(fmt.Sprintf("If %s is your webmail server: say so.", v.Client), "webmail", v.h.Policy.Webmail); ok {
+		if r, ok := v.network(fmt.Sprintf("If %s is your webmail server: say so.", v.Client), v.Client, "webmail", v.h.Policy.Webmail); ok {
 			list = append(list, r)
 		}
 	}
@@ -75,9 +86,9 @@ func (v *view) externalRemedies() []Remedy {
 	}
 	stored := func(f *accountForm) { f.senders = with(f.senders, v.sender.address) }
 	return []Remedy{
-		v.changeAccount(fmt.Sprintf("If %s is the customer's own address elsewhere: store it; it can then be used in the webmail, and only there.", v.sender.address), login, stored),
+		v.changeAccount(fmt.Sprintf("If %s is the customer's own address elsewhere: store it; it can then be used in the webmail, and only there.", v.sender.address), login, stored, fact{key: factSenders, value: v.sender.address}),
 		v.changeAccount("If it should work from everywhere: let the account use its external senders there, too (it may then also pass on other servers' mail).",
-			login, func(f *accountForm) { stored(f); f.forward = true }),
+			login, func(f *accountForm) { stored(f); f.forward = true }, fact{key: factSenders, value: v.sender.address}, fact{key: factForward, value: "1"}),
 	}
 }
 
@@ -99,7 +110,8 @@ func (v *view) otherRemedies() []Remedy {
 		move.Text = fmt.Sprintf("If %s and its aliases (%s) belong to this customer: remove their entry from [domains], and make all of them aliases.", domain, strings.Join(rest[1:], ", "))
 		group := v.h.group(v.ctx, v.own())
 		if len(group) > 0 {
-			move = v.h.entry(move.Text, "domains", group[0], "{ aliases = "+tomlStrings(slices.Concat(group[1:], rest))+" }")
+			move = v.h.entry(move.Text, "domains", group[0], "{ aliases = "+tomlStrings(slices.Concat(group[1:], rest))+" }",
+				fact{group[0], factDomains, strings.Join(rest, " and ")})
 		}
 	}
 	return append(list, move)

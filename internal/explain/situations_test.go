@@ -1,6 +1,7 @@
 package explain_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -119,6 +120,13 @@ var situations = []situation{
 	{name: "login without domain that SASL accepts", reason: rules.ReasonLoginNotAddress, entry: func(e *journal.Entry, f *gate.Facts) {
 		e.Stage, e.Login, e.Sender, *f = "mail", "jan.novak", "jan.novak@domena.cz", gate.Facts{As: "jan.novak"}
 	}},
+	{name: "login of the default domain, told at AUTH", reason: rules.ReasonLoginUnknown, host: withDefaultDomain, entry: func(e *journal.Entry, f *gate.Facts) {
+		e.Stage, e.Login, e.Sender, *f = "auth", "j… (4 characters)", "", gate.Facts{As: "j… (4 characters)"}
+	}},
+	{name: "failed logins of the default domain", reason: rules.ReasonNoAuthUnknownLogin, host: withDefaultDomain, entry: func(e *journal.Entry, f *gate.Facts) {
+		notLoggedIn(587, times(2, "j… (4 characters)", 1)...)(e, f)
+		f.As = "j… (4 characters)"
+	}},
 	{name: "disabled account", reason: rules.ReasonLoginDisabled, entry: func(e *journal.Entry, f *gate.Facts) {
 		e.Stage, e.Login, *f = "mail", "eva@domena.cz", gate.Facts{As: "eva@domena.cz", Accounts: account("eva@domena.cz", true, false)}
 	}},
@@ -142,12 +150,30 @@ var situations = []situation{
 		notLoggedIn(25)(e, f)
 		f.Grants = make([]gate.GrantFact, 6)
 	}},
+	{name: "no AUTH from a proxy of many people", reason: rules.ReasonNoAuth, entry: notLoggedIn(587), host: func(h *explain.Host) {
+		h.Policy.Shared = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	}},
+	{name: "POP of somebody else behind the same address", reason: rules.ReasonSenderDomain, host: withPOP, entry: func(e *journal.Entry, f *gate.Facts) {
+		sentAs("info@firma.cz")(e, f)
+		f.Grants = []gate.GrantFact{{Login: "jan.novak@domena.cz", Last: noon.Add(-time.Minute)}}
+	}},
+	{name: "POP, and a sender with quotes", reason: rules.ReasonSenderNotPlain, host: withPOP, entry: func(e *journal.Entry, f *gate.Facts) {
+		sentAs(`"info"@firma.cz`)(e, f)
+		f.Grants = []gate.GrantFact{{Login: "jan.novak@domena.cz", Last: noon.Add(-time.Minute)}}
+	}},
 	{name: "relay on 25", reason: rules.ReasonRelayNoAuth, entry: func(e *journal.Entry, f *gate.Facts) {
 		notLoggedIn(25)(e, f)
 		f.Local = map[string]bool{"example.com": false}
 	}},
 	{name: "relay on 25 after a wrong password", reason: rules.ReasonRelayNoAuth, entry: notLoggedIn(25, times(1, "jan.novak@domena.cz", 0)...)},
 	{name: "freemail sender", reason: rules.ReasonSenderDomain, entry: sentAs("jan.novak@seznam.cz")},
+	{name: "freemail sender, where there is a webmail", reason: rules.ReasonSenderDomain, entry: sentAs("jan.novak@seznam.cz"), host: func(h *explain.Host) {
+		h.Policy.Webmail = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+	}},
+	{name: "domain without its accents", reason: rules.ReasonSenderDomain, entry: func(e *journal.Entry, f *gate.Facts) {
+		sentAs("jan@hacky.cz")(e, f)
+		e.Login, f.As, f.Domains = "jan@xn--haky-hua.cz", "jan@xn--haky-hua.cz", map[string][]string{"xn--haky-hua.cz": {"xn--haky-hua.cz"}}
+	}},
 	{name: "other customer's domain", reason: rules.ReasonSenderDomain, entry: sentAs("info@firma.cz")},
 	{name: "other customer's alias domain", reason: rules.ReasonSenderDomain, entry: sentAs("jan@novy.cz")},
 	{name: "other customer's domain that has aliases", reason: rules.ReasonSenderDomain, entry: sentAs("jan@nova.cz")},
@@ -179,6 +205,11 @@ var situations = []situation{
 	{name: "unreadable From", reason: rules.ReasonHeaderUnreadable, entry: inHeader("jan.novak@domena.cz", "jan.novak@domena.cz <sef@banka.cz"), host: enforceHeader},
 	{name: "blocked office with one stale phone", reason: rules.ReasonBlocked, entry: blockedBy(append(times(9, "jan.novak@domena.cz", 1), failed("eva@domena.cz", 0, -time.Minute), failed("petr@domena.eu", 0, -time.Hour/2)))},
 	{name: "blocked by an attacker on another login", reason: rules.ReasonBlocked, entry: blockedBy(append(times(10, "admin@domena.cz", 0), failed("root@domena.cz", 0, 0)))},
+	{name: "blocked network", reason: rules.ReasonBlocked, entry: func(e *journal.Entry, f *gate.Facts) {
+		blockedBy(times(11, "jan.novak@domena.cz", 0))(e, f)
+		e.Client, f.Prefix = "2001:db8::1", "2001:db8::/64"
+	}},
+	{name: "blocked by names with forbidden characters", reason: rules.ReasonBlocked, entry: blockedBy(times(11, "", 1))},
 	{name: "block that is over", reason: rules.ReasonBlocked, entry: blockedBy(times(11, "jan.novak@domena.cz", 0)), host: func(h *explain.Host) { h.Now, h.Blocks = until.Add(time.Minute), nil }},
 	{name: "block that was lifted", reason: rules.ReasonBlocked, entry: blockedBy(times(11, "jan.novak@domena.cz", 0)), host: func(h *explain.Host) { h.Blocks = nil }},
 	{name: "guessed login", reason: rules.ReasonGuessed, entry: func(e *journal.Entry, f *gate.Facts) {
@@ -198,6 +229,8 @@ var situations = []situation{
 	}},
 	{name: "a reason of another version", reason: "from-the-future", entry: func(e *journal.Entry, _ *gate.Facts) { e.Rule = "greeting" }},
 }
+
+func withDefaultDomain(h *explain.Host) { h.Policy.Logins.DefaultDomain = "domena.cz" }
 
 func byAddress(h *explain.Host) { h.Policy.Sender.ByAddress = true }
 

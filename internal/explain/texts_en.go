@@ -7,6 +7,7 @@ var monthsEN = [12]string{
 
 var textsEN = map[phrase]string{
 	saidNoAuth:           "Your mail program tried to send without logging in. Our server takes mail from customers only after they have logged in.",
+	saidNotLoggedIn:      "Your mail program was not logged in when it tried to send. Our server takes mail from customers only after they have logged in.",
 	saidRelay:            "Your mail program tried to send to {recipient} without logging in. Without a login our server takes mail only for its own mailboxes.",
 	saidPassword:         "Your mail program tried to log in as {login}, but the password was not right.",
 	saidFailed:           "Your mail program tried to log in, but the user name and the password did not match.",
@@ -16,6 +17,7 @@ var textsEN = map[phrase]string{
 	saidNoWholeAddress:   "Your mail program logs in with a user name that is not a whole e-mail address.",
 	saidDisabled:         "Sending is turned off for the mailbox {login}.",
 	saidSender:           "Your message was to be sent as {address}. With the mailbox {login} you can send only from addresses at {domains}.",
+	saidSenderPOP:        "Your message was to be sent as {address}, and your mail program did not log in. Without a login, our server goes by the mailboxes whose mail has lately been collected over your internet connection, and that address belongs to none of them.",
 	saidSenderProvider:   "Your message was to be sent as {address}, which is an address at another mail provider. With the mailbox {login} you can send only from addresses at {domains}.",
 	saidSenderOther:      "Your message was to be sent as {address}. The domain {domain} does not belong to your mailbox {login}; with it you can send only from addresses at {domains}.",
 	saidSenderBelow:      "Your message was to be sent as {address}. {domain} is a subdomain, and addresses of subdomains cannot be used for sending; with the mailbox {login} you can send from addresses at {domains}.",
@@ -50,6 +52,7 @@ var textsEN = map[phrase]string{
 	doCorrectSender:   "If you meant {suggestion}, correct the sender address in your mail program and send the message again.",
 	doProvider:        "To send as {address}, use the outgoing server of the provider of that address.",
 	doWebmail:         "To send as {address}, write the message in our webmail.",
+	doStoreWebmail:    "To write as {address} in our webmail, store that address there in the settings, or ask us to.",
 	doOurs:            "If {domain} is yours as well, tell us: we can make it an alias of your domain, and then the address works.",
 	doOtherLogin:      "To send as {address}, log in to the outgoing server with a mailbox of {domain}.",
 	doSpelling:        "Write the sender address plainly, without quotation marks and other special characters: {suggestion}.",

@@ -352,6 +352,22 @@ func TestDefaultDomainShowsNoPassword(t *testing.T) {
 	}
 }
 
+// A name without a domain may be a password; that of an account is none.
+func TestAccountOfTheDefaultDomainIsNamed(t *testing.T) {
+	f := open(t)
+	f.policy.Logins = rules.Logins{DefaultDomain: "domena.cz"}
+	for login, want := range map[string]string{"eva": "eva@domena.cz", "hunter2": "h… (7 characters)"} {
+		d := f.Decide(context.Background(), &rules.Request{
+			Stage: rules.StageAuth, Protocol: rules.ProtocolAuthPolicy, Service: "smtp", Time: noon, Client: netip.MustParseAddr("192.0.2.7"), Login: login,
+		})
+		var facts Facts
+		e := f.entry(d.ID)
+		if err := json.Unmarshal(e.Facts, &facts); err != nil || facts.As != want || len(facts.Accounts) != 1 || facts.Accounts[0].Login != want {
+			t.Errorf("%s: %s: %v", login, e.Facts, err)
+		}
+	}
+}
+
 func TestObservedIsRecordedAndPasses(t *testing.T) {
 	f := open(t)
 	p := *f.policy

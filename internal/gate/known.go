@@ -68,7 +68,13 @@ type AccountFact struct {
 
 // shown is a login as it may be kept. What failed without an @ may be a
 // password: login.default_domain has made it look like an address since.
+// The name of an account is no password.
 func (f *facts) shown(login string) string {
+	for _, a := range f.accounts {
+		if a.key == login && a.state == rules.Known {
+			return login
+		}
+	}
 	if f.r.Stage.AtAuth() && !strings.Contains(f.r.Login, "@") {
 		return rules.ShownLogin(f.r.Login)
 	}
