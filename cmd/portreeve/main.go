@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -83,7 +84,7 @@ Exit status: 0 done, 1 a finding or a refusal, 2 a usage or operational error.`,
 	root.PersistentFlags().StringVar(&g.config, "config", defaultConfig, "configuration `file`")
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "print data as JSON")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w: run `%s --help`", err, cmd.CommandPath())
+		return fmt.Errorf("%s: run `%s --help`", conversion.ReplaceAllString(err.Error(), ""), cmd.CommandPath())
 	})
 	root.AddCommand(serveCmd(g), checkCmd(g), setupCmd(g), testCmd(g), explainCmd(g), decisionsCmd(g), failuresCmd(g), blocksCmd(g), unblockCmd(g),
 		usageCmd(g), resetCmd(g), replayCmd(g), statusCmd(g), reloadCmd(g), versionCmd(g))
@@ -93,15 +94,21 @@ Exit status: 0 done, 1 a finding or a refusal, 2 a usage or operational error.`,
 	return root
 }
 
-// usage gives every complaint about arguments its remedy.
+// conversion is what Go says of a number that is none, besides that it is none.
+var conversion = regexp.MustCompile(`strconv\.\w+: parsing ".*": `)
+
+// usage gives every complaint about arguments plain words and a remedy.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if check == nil {
 			return nil
 		}
-		if err := check(cmd, args); err != nil {
-			return fmt.Errorf("%w: run `%s --help`", err, cmd.CommandPath())
+		switch {
+		case check(cmd, args) == nil:
+			return nil
+		case len(args) == 0:
+			return fmt.Errorf("`%s` needs to be told of what: run `%[1]s --help`", cmd.CommandPath())
 		}
-		return nil
+		return fmt.Errorf("`%s` has no use for %q: run `%[1]s --help`", cmd.CommandPath(), args[len(args)-1])
 	}
 }

@@ -97,6 +97,23 @@ func status(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// What is wrong with a call is said in plain words.
+func TestWrongCalls(t *testing.T) {
+	for call, want := range map[string]string{
+		"explain":                          "portreeve: `portreeve explain` needs to be told of what: run `portreeve explain --help`\n",
+		"unblock":                          "portreeve: `portreeve unblock` needs to be told of what: run `portreeve unblock --help`\n",
+		"failures 192.0.2.7 192.0.2.8":     "portreeve: `portreeve failures` has no use for \"192.0.2.8\": run `portreeve failures --help`\n",
+		"status now":                       "portreeve: `portreeve status` has no use for \"now\": run `portreeve status --help`\n",
+		"decisions --limit many":           "portreeve: invalid argument \"many\" for \"--limit\" flag: invalid syntax: run `portreeve decisions --help`\n",
+		"test --port 99999 --client-ip ::": "portreeve: invalid argument \"99999\" for \"--port\" flag: value out of range: run `portreeve test --help`\n",
+	} {
+		var out, errOut bytes.Buffer
+		if code := run(context.Background(), strings.Fields(call), nil, &out, &errOut); code != exitFailure || errOut.String() != want {
+			t.Errorf("%s: status %d, %q", call, code, errOut.String())
+		}
+	}
+}
+
 // Every verb has --help and --config; those that print data have --json; and a
 // wrong call is one sentence on standard error with status 2.
 func TestEveryVerb(t *testing.T) {

@@ -101,6 +101,10 @@ func unknownRemedies(v *view) []Remedy {
 	return list
 }
 
+// unread tells whether the login had characters that Dovecot allows in none
+// (auth_username_chars): it then tells nobody what it was.
+func (v *view) unread() bool { return v.account == "" && len(v.f.Failures) > 0 }
+
 // nameless shows a login that is no whole address. One that failed may be a
 // password; it was kept as its first letter and its length only.
 func nameless(v *view) string {
@@ -108,6 +112,9 @@ func nameless(v *view) string {
 }
 
 func notWholeCause(v *view) string {
+	if v.unread() {
+		return "The client is not logged in: all its failed logins of the ten minutes before were for a name with characters that Dovecot does not accept in one (auth_username_chars), and so does not tell."
+	}
 	what := "The client wanted to log in as"
 	switch {
 	case v.Reason != string(rules.ReasonLoginNotAddress):
@@ -121,6 +128,9 @@ func notWholeCause(v *view) string {
 func wholeCompared(v *view) Compared {
 	c := Compared{Fact: "login", Found: nameless(v), Allowed: []string{"name@domain"}}
 	c.Text = "a login is name@domain; this one is not"
+	if v.unread() {
+		c.Text = "a login is name@domain, without spaces, accents and quotation marks; this one could not be read"
+	}
 	if near := v.meantAddress(); near != "" {
 		c.Allowed = append(c.Allowed, near)
 	}
@@ -135,7 +145,12 @@ func (v *view) meantAddress() string {
 	return ""
 }
 
-func notWholeSaid(*view) []phrase { return []phrase{saidNoWholeAddress, doWholeAddress} }
+func notWholeSaid(v *view) []phrase {
+	if v.unread() {
+		return []phrase{saidUnreadLogin, doLogin}
+	}
+	return []phrase{saidNoWholeAddress, doWholeAddress}
+}
 
 func notWholeRemedies(v *view) []Remedy {
 	var list []Remedy
@@ -145,6 +160,8 @@ func notWholeRemedies(v *view) []Remedy {
 	}
 	text := "If names without a domain should work here: say which domain they are of."
 	switch {
+	case v.unread():
+		return append(list, Remedy{Text: "Ask for the user name, and look for a space at one of its ends, an accent or a quotation mark in it."})
 	case strings.Contains(v.account, "@"):
 		return append(list, Remedy{Text: "Nothing: with an @, a login is read as an address, and this one is none."})
 	case near != "":

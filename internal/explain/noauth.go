@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"portreeve/rules"
 )
 
 // why is what kept an unauthenticated client from being authenticated.
@@ -19,6 +21,7 @@ const (
 	whyFailed              // it tried several
 	whyCrowded             // it collected POP for more accounts than grant
 	whyLapsed              // its POP grant has ended
+	whyUnfit               // its POP grants are of accounts that may not use the sender
 	whyHidden              // whether it tried is not known: its address stands for many people
 )
 
@@ -38,6 +41,8 @@ func (v *view) why() why {
 		return whyFailed
 	case v.crowded():
 		return whyCrowded
+	case len(v.f.Grants) > 0 && v.Sender != "":
+		return whyUnfit
 	case len(v.f.Lapsed) > 0:
 		return whyLapsed
 	case v.manyPeople():
@@ -68,6 +73,8 @@ func (v *view) because() string {
 	switch v.why() {
 	case whyNone:
 		return "it tried no login within ten minutes before"
+	case whyUnfit:
+		return fmt.Sprintf("the POP login from its address at %s was that of %s, to whom the sender <%s> does not belong", v.h.stamp(v.f.Grants[0].Last), named(v.f.Grants[0].Login), rules.PrintableSender(v.Sender))
 	case whyHidden:
 		return fmt.Sprintf("whether it tried is not known, for %s stands for many people (networks.webmail, shared, trusted) and its failed logins are not remembered", v.Client)
 	case whyCrowded:
@@ -130,6 +137,8 @@ func noAuthSaid(v *view) []phrase {
 		return []phrase{saidPOPCrowded, doAuth}
 	case whyLapsed:
 		return []phrase{saidPOPLapsed, doCollect, doAuth}
+	case whyUnfit:
+		return []phrase{saidSenderPOP, doCollect, doAuth}
 	case whyHidden:
 		return []phrase{saidNotLoggedIn, doAuth, doPassword}
 	}

@@ -15,6 +15,7 @@ const (
 	saidPOPCrowded       phrase = "pop-crowded"
 	saidUnknownLogin     phrase = "unknown-login"
 	saidNoWholeAddress   phrase = "no-whole-address"
+	saidUnreadLogin      phrase = "unread-login"
 	saidDisabled         phrase = "disabled"
 	saidSender           phrase = "sender"
 	saidSenderPOP        phrase = "sender-pop"

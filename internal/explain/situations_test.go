@@ -117,6 +117,7 @@ var situations = []situation{
 	{name: "login without domain, nobody known", reason: rules.ReasonLoginNotAddress, entry: func(e *journal.Entry, f *gate.Facts) {
 		e.Stage, e.Login, e.Sender, *f = "auth", "j… (9 characters)", "", gate.Facts{As: "j… (9 characters)"}
 	}},
+	{name: "login with a space", reason: rules.ReasonNoAuthNotAddress, entry: notLoggedIn(587, times(2, "", 0)...)},
 	{name: "login without domain that SASL accepts", reason: rules.ReasonLoginNotAddress, entry: func(e *journal.Entry, f *gate.Facts) {
 		e.Stage, e.Login, e.Sender, *f = "mail", "jan.novak", "jan.novak@domena.cz", gate.Facts{As: "jan.novak"}
 	}},
@@ -155,6 +156,11 @@ var situations = []situation{
 	}},
 	{name: "POP of somebody else behind the same address", reason: rules.ReasonSenderDomain, host: withPOP, entry: func(e *journal.Entry, f *gate.Facts) {
 		sentAs("info@firma.cz")(e, f)
+		f.Grants = []gate.GrantFact{{Login: "jan.novak@domena.cz", Last: noon.Add(-time.Minute)}}
+	}},
+	{name: "POP of somebody else, relaying on 25", reason: rules.ReasonRelayNoAuth, host: withPOP, entry: func(e *journal.Entry, f *gate.Facts) {
+		notLoggedIn(25)(e, f)
+		e.Sender, f.Local = "info@firma.cz", map[string]bool{"example.com": false}
 		f.Grants = []gate.GrantFact{{Login: "jan.novak@domena.cz", Last: noon.Add(-time.Minute)}}
 	}},
 	{name: "POP, and a sender with quotes", reason: rules.ReasonSenderNotPlain, host: withPOP, entry: func(e *journal.Entry, f *gate.Facts) {

@@ -15,6 +15,7 @@ var textsCS = map[phrase]string{
 	saidPOPCrowded:       "Váš poštovní program odesílá bez přihlášení. Z vašeho připojení k internetu to není možné, protože se z něj stahuje pošta mnoha různých schránek.",
 	saidUnknownLogin:     "Váš poštovní program se přihlašuje jako {login}, ale schránka s tímto názvem u nás není.",
 	saidNoWholeAddress:   "Váš poštovní program se přihlašuje pod uživatelským jménem, které není celou e-mailovou adresou.",
+	saidUnreadLogin:      "Váš poštovní program se přihlašuje pod uživatelským jménem, ve kterém jsou znaky, které do něj nepatří, například mezera nebo písmeno s diakritikou.",
 	saidDisabled:         "Schránka {login} má odesílání pošty vypnuté.",
 	saidSender:           "Zpráva měla být odeslána jako {address}. Ze schránky {login} lze odesílat jen z adres v doméně {domains}.",
 	saidSenderPOP:        "Zpráva měla být odeslána jako {address}, ale váš poštovní program se nepřihlásil. Bez přihlášení se náš server řídí schránkami, ze kterých se přes vaše připojení k internetu v poslední době stahovala pošta, a tato adresa k žádné z nich nepatří.",

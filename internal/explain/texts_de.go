@@ -15,6 +15,7 @@ var textsDE = map[phrase]string{
 	saidPOPCrowded:       "Ihr E-Mail-Programm sendet, ohne sich anzumelden. Von Ihrem Internetanschluss aus geht das nicht, weil von dort viele verschiedene Postfächer abgerufen werden.",
 	saidUnknownLogin:     "Ihr E-Mail-Programm meldet sich als {login} an, aber ein Postfach mit diesem Namen gibt es bei uns nicht.",
 	saidNoWholeAddress:   "Ihr E-Mail-Programm meldet sich mit einem Benutzernamen an, der keine vollständige E-Mail-Adresse ist.",
+	saidUnreadLogin:      "Ihr E-Mail-Programm meldet sich mit einem Benutzernamen an, der unzulässige Zeichen enthält, zum Beispiel ein Leerzeichen oder einen Umlaut.",
 	saidDisabled:         "Für das Postfach {login} ist das Senden ausgeschaltet.",
 	saidSender:           "Die Nachricht sollte als {address} gesendet werden. Mit dem Postfach {login} können Sie nur von Adressen der Domain {domains} senden.",
 	saidSenderPOP:        "Die Nachricht sollte als {address} gesendet werden, aber Ihr E-Mail-Programm hat sich nicht angemeldet. Ohne Anmeldung richtet sich unser Server nach den Postfächern, die in letzter Zeit über Ihren Internetanschluss abgerufen wurden, und zu keinem davon gehört diese Adresse.",

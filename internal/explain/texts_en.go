@@ -15,6 +15,7 @@ var textsEN = map[phrase]string{
 	saidPOPCrowded:       "Your mail program sends without logging in. That does not work from your internet connection, because many different mailboxes are collected from it.",
 	saidUnknownLogin:     "Your mail program logs in as {login}, and we have no mailbox of that name.",
 	saidNoWholeAddress:   "Your mail program logs in with a user name that is not a whole e-mail address.",
+	saidUnreadLogin:      "Your mail program logs in with a user name that contains characters which do not belong in one, such as a space or an accented letter.",
 	saidDisabled:         "Sending is turned off for the mailbox {login}.",
 	saidSender:           "Your message was to be sent as {address}. With the mailbox {login} you can send only from addresses at {domains}.",
 	saidSenderPOP:        "Your message was to be sent as {address}, and your mail program did not log in. Without a login, our server goes by the mailboxes whose mail has lately been collected over your internet connection, and that address belongs to none of them.",

@@ -15,6 +15,7 @@ var textsNO = map[phrase]string{
 	saidPOPCrowded:       "E-postprogrammet ditt sender uten å logge på. Det er ikke mulig fra internettforbindelsen din, fordi det hentes e-post for mange forskjellige postkasser derfra.",
 	saidUnknownLogin:     "E-postprogrammet ditt logger på som {login}, men vi har ingen postkasse med det navnet.",
 	saidNoWholeAddress:   "E-postprogrammet ditt logger på med et brukernavn som ikke er en hel e-postadresse.",
+	saidUnreadLogin:      "E-postprogrammet ditt logger på med et brukernavn som inneholder tegn som ikke hører hjemme der, for eksempel et mellomrom eller en æ, ø eller å.",
 	saidDisabled:         "Sending er slått av for postkassen {login}.",
 	saidSender:           "Meldingen skulle sendes som {address}. Med postkassen {login} kan du bare sende fra adresser i domenet {domains}.",
 	saidSenderPOP:        "Meldingen skulle sendes som {address}, men e-postprogrammet ditt logget ikke på. Uten pålogging går serveren vår etter hvilke postkasser det nylig er hentet e-post fra over internettforbindelsen din, og den adressen hører ikke til noen av dem.",

@@ -15,6 +15,7 @@ var textsPL = map[phrase]string{
 	saidPOPCrowded:       "Program pocztowy wysyła bez zalogowania. Z tego łącza internetowego nie jest to możliwe, ponieważ odbierana jest z niego poczta wielu różnych skrzynek.",
 	saidUnknownLogin:     "Program pocztowy loguje się jako {login}, ale skrzynki o takiej nazwie u nas nie ma.",
 	saidNoWholeAddress:   "Program pocztowy loguje się, używając nazwy użytkownika, która nie jest pełnym adresem e-mail.",
+	saidUnreadLogin:      "Program pocztowy loguje się, używając nazwy użytkownika, w której są niedozwolone znaki, na przykład spacja lub polski znak.",
 	saidDisabled:         "Wysyłanie ze skrzynki {login} jest wyłączone.",
 	saidSender:           "Wiadomość miała zostać wysłana jako {address}. Ze skrzynki {login} można wysyłać tylko z adresów w domenie {domains}.",
 	saidSenderPOP:        "Wiadomość miała zostać wysłana jako {address}, ale program pocztowy się nie zalogował. Bez zalogowania nasz serwer kieruje się skrzynkami, z których ostatnio odbierano pocztę przez to łącze internetowe, a ten adres nie należy do żadnej z nich.",
