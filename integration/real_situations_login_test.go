@@ -102,6 +102,21 @@ var loginSituations = []situation{
 		remedy: administrator{`^Let the account send again`},
 	},
 	{
+		name:   "login with a space at its end",
+		letter: letter{login: "obchod@pekarna.test ", password: "obchod-pass", goesOn: true, from: "obchod@pekarna.test"},
+		told:   `^550 5\.1\.0 \w{22} authentication rejected$`, dialog: thunderbird,
+		reason: rules.ReasonNoAuthNotAddress, cause: `a name with characters that Dovecot does not accept in one`,
+		remedy: customer{`^Compare the user name .* letter by letter`, func(_ *stage, _ explain.Explanation, l *letter) { l.login = "obchod@pekarna.test" }},
+	},
+	{
+		name:   "POP of a neighbour behind the same address",
+		before: func(st *stage) { st.collect("recepce@hotel.test") },
+		letter: letter{from: "info@kvetiny.test"},
+		told:   toldSender, dialog: func(reply string) string { return "The server said: " + strings.ToUpper(reply) },
+		reason: rules.ReasonSenderDomain, cause: `Nobody logged in: the client is authorised by the POP login of "recepce@hotel\.test"`,
+		remedy: customer{`^Let your mail program collect your mail first`, func(st *stage, _ explain.Explanation, _ *letter) { st.collect("info@kvetiny.test") }},
+	},
+	{
 		name:   "blocked office with one stale phone",
 		before: stalePhone,
 		letter: letter{login: "dane@ucetni.test", from: "dane@ucetni.test"},

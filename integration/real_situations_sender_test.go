@@ -78,6 +78,13 @@ var senderSituations = []situation{
 		remedy: readAddress(`^Write the sender address plainly`),
 	},
 	{
+		name:   "sender without its accents",
+		letter: letter{login: "info@xn--haky-hua.cz", from: "info@hacky.cz", header: "From: <info@xn--haky-hua.cz>\n"},
+		told:   toldSender, dialog: outlook,
+		reason: rules.ReasonSenderDomain, cause: `hacky\.cz is one letter from hačky\.cz \(xn--haky-hua\.cz\)`,
+		remedy: customer{`^If you meant info@hačky\.cz, correct the sender address`, func(_ *stage, _ explain.Explanation, l *letter) { l.from = "info@xn--haky-hua.cz" }},
+	},
+	{
 		name:   "quoted sender",
 		letter: letter{login: "info@sklenar.test", from: `"info sklo"@sklenar.test`, header: "From: <info@sklenar.test>\n"},
 		told:   toldSender,

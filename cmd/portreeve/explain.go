@@ -139,13 +139,21 @@ func exact(text string) bool {
 }
 
 func printExplanations(w io.Writer, list []explain.Explanation) error {
-	candidates := 0
+	candidates, observed := 0, 0
 	for _, x := range list {
 		if x.Candidate {
 			candidates++
 		}
+		if x.Candidate && x.Observed {
+			observed++
+		}
 	}
-	if candidates > 1 {
+	switch {
+	case candidates > 0 && observed == candidates:
+		if _, err := fmt.Fprint(w, "No refusal showed this address. What follows was only observed and let through: the text is of another server.\n\n"); err != nil {
+			return err
+		}
+	case candidates > 1:
 		if _, err := fmt.Fprintf(w, "%d refusals showed this address; compare time and client with what the customer says.\n\n", candidates); err != nil {
 			return err
 		}

@@ -106,7 +106,7 @@ func TestExplainSaysWhatIsMissing(t *testing.T) {
 
 func TestExplainShowsAllCandidates(t *testing.T) {
 	one := explained()
-	one.Candidate = true
+	one.Candidate, one.Observed = true, false
 	a := &answers{explain: admin.ExplainAnswer{Found: []explain.Explanation{one, one}}}
 	if _, out, _ := a.verb(t, "explain", "<jan@nova.cz> sender rejected"); !strings.HasPrefix(out, "2 refusals showed this address; compare") || strings.Count(out, "\n"+someID) != 2 {
 		t.Errorf("two candidates:\n%s", out)
@@ -114,6 +114,10 @@ func TestExplainShowsAllCandidates(t *testing.T) {
 	a.explain.Found = a.explain.Found[:1]
 	if _, out, _ := a.verb(t, "explain", "<jan@nova.cz> sender rejected"); !strings.HasPrefix(out, someID) {
 		t.Errorf("one candidate:\n%s", out)
+	}
+	a.explain.Found[0].Observed = true
+	if _, out, _ := a.verb(t, "explain", "<jan@nova.cz> sender rejected"); !strings.HasPrefix(out, "No refusal showed this address. What follows was only observed") {
+		t.Errorf("only observed:\n%s", out)
 	}
 }
 

@@ -40,6 +40,9 @@ func forwardedSaid(v *view) []phrase {
 
 func forwardedRemedies(v *view) []Remedy {
 	var list []Remedy
+	if v.mayForward() {
+		return nothingAnyMore("%s may pass on other servers' mail by now", v.account)
+	}
 	if login, ok := canonical(v.account); ok {
 		list = append(list, v.changeAccount("If this account may pass on other servers' mail (a mail server or an application of the customer's): allow it.",
 			login, func(f *accountForm) { f.forward = true }, fact{key: factForward, value: "1"}))
@@ -50,6 +53,16 @@ func forwardedRemedies(v *view) []Remedy {
 		}
 	}
 	return list
+}
+
+// mayForward tells whether the account has forward = true today.
+func (v *view) mayForward() bool {
+	login, ok := canonical(v.account)
+	if !ok {
+		return false
+	}
+	account, found, _ := v.h.account(v.ctx, login)
+	return found && account.Forward
 }
 
 // full tells which of the two limits is reached.

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,10 +52,17 @@ func (v *view) why() why {
 	return whyNone
 }
 
-// manyPeople tells whether nothing is remembered of the client's address.
+// manyPeople tells whether nothing is remembered of the client's address. A
+// trusted one is not refused here: it has become one since.
 func (v *view) manyPeople() bool {
+	p := v.h.Policy
+	return p != nil && (v.within(p.Webmail) || v.within(p.Shared))
+}
+
+// within tells whether the client is in a list of [networks].
+func (v *view) within(list []netip.Prefix) bool {
 	a, ok := v.ip()
-	return ok && v.h.Policy != nil && v.h.Policy.ManyPeople(a)
+	return ok && slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // crowded tells whether the client had POP grants, too many of them.
@@ -76,7 +84,7 @@ func (v *view) because() string {
 	case whyUnfit:
 		return fmt.Sprintf("the POP login from its address at %s was that of %s, to whom the sender <%s> does not belong", v.h.stamp(v.f.Grants[0].Last), named(v.f.Grants[0].Login), rules.PrintableSender(v.Sender))
 	case whyHidden:
-		return fmt.Sprintf("whether it tried is not known, for %s stands for many people (networks.webmail, shared, trusted) and its failed logins are not remembered", v.Client)
+		return fmt.Sprintf("whether it tried is not known, for %s stands for many people (networks.webmail, shared) and its failed logins are not remembered", v.Client)
 	case whyCrowded:
 		return fmt.Sprintf("its address collected POP mail of %d accounts, more than the %d of smtp_after_pop.max_accounts, and so authorises none",
 			len(v.f.Grants), v.h.Policy.POP.MaxAccounts)
@@ -179,6 +187,9 @@ func (v *view) standings() string {
 }
 
 func noAuthRemedies(v *view) []Remedy {
+	if v.h.Policy != nil && v.within(v.h.Policy.Trusted) {
+		return nothingAnyMore("%s is trusted by now (networks.trusted)", v.Client)
+	}
 	list := v.failedLoginRemedies()
 	list = append(list, v.popRemedies()...)
 	if v.unlisted() {

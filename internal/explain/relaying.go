@@ -39,6 +39,18 @@ func (v *view) recipientDomain() string {
 	return d
 }
 
+// takenByNow tells whether the domain has become one of this server's.
+func (v *view) takenByNow(domain string) bool {
+	if v.h.Policy != nil && v.h.Policy.Relay.LocalDomains[domain] {
+		return true
+	}
+	if v.h.Directory == nil {
+		return false
+	}
+	ours, err := v.h.Directory.Local(v.ctx, domain)
+	return ours && err == nil
+}
+
 func relaySaid(v *view) []phrase {
 	if said := noAuthSaid(v); said[0] != saidNoAuth {
 		return said
@@ -47,6 +59,9 @@ func relaySaid(v *view) []phrase {
 }
 
 func relayRemedies(v *view) []Remedy {
+	if d := v.recipientDomain(); d != "" && v.takenByNow(d) {
+		return nothingAnyMore("this server takes the mail of %s by now", bothDomains(d))
+	}
 	list := append(v.failedLoginRemedies(), v.popRemedies()...)
 	if d := v.recipientDomain(); d != "" && v.h.Policy != nil && !strings.ContainsAny(v.Recipients[0], "%!") {
 		local := slices.Sorted(maps.Keys(v.h.Policy.Relay.LocalDomains))

@@ -55,6 +55,11 @@ func (h *Host) entry(text, table, key, value string, facts ...fact) Remedy {
 	return r
 }
 
+// nothingAnyMore is for what somebody has mended since.
+func nothingAnyMore(format string, args ...any) []Remedy {
+	return []Remedy{{Text: fmt.Sprintf("Nothing any more: "+format+". The customer can send again.", args...)}}
+}
+
 // accountForm is what accounts.toml says of one account.
 type accountForm struct {
 	disabled             bool

@@ -2,6 +2,7 @@ package explain_test
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -135,6 +136,45 @@ func TestRemediesNameWhatADatabaseMustSay(t *testing.T) {
 		}
 		if all := strings.Join(s.played(t, explain.English).Administrator, "\n"); !strings.Contains(all, tt.want) {
 			t.Errorf("%s, %+v: no %q in\n%s", tt.situation, tt.source, tt.want, all)
+		}
+	}
+}
+
+// Who has mended it is not told to do so again.
+func TestMendedSince(t *testing.T) {
+	withAccounts := func(old, now string) func(*explain.Host) {
+		return func(h *explain.Host) { h.Directory = openAccounts(t, strings.Replace(accounts, old, now, 1)) }
+	}
+	const jan, info = `"jan.novak@domena.cz" = { `, `"info@firma.cz" = { `
+	network := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	for _, tt := range []struct {
+		situation, want string
+		mend            func(*explain.Host)
+	}{
+		{"smart-hosting server", "jan.novak@domena.cz may pass on other servers' mail by now", withAccounts(jan, jan+"forward = true, ")},
+		{"webmail identity from a phone", "may use its external senders from everywhere by now", withAccounts(info, info+"forward = true, ")},
+		{"webmail identity from a phone", "192.0.2.7 counts as webmail by now", func(h *explain.Host) { h.Policy.Webmail = network }},
+		{"freemail sender", "may use its external senders from everywhere by now", withAccounts(jan, jan+`forward = true, senders = ["jan.novak@seznam.cz"], `)},
+		{"not the account's address", "info@domena.cz is listed for the account by now", withAccounts(`"prodej@domena.cz"`, `"info@domena.cz"`)},
+		{"not the account's address", "accounts may use every address of their domains by now", func(h *explain.Host) { h.Policy.Sender.ByAddress = false }},
+		{"relay on 25", "this server takes the mail of example.com by now", withAccounts(`"firma.cz" = {}`, `"firma.cz" = { aliases = ["example.com"] }`)},
+		{"relay on 25", "this server takes the mail of example.com by now", func(h *explain.Host) { h.Policy.Relay.LocalDomains = map[string]bool{"example.com": true} }},
+		{"no AUTH", "192.0.2.7 is trusted by now", func(h *explain.Host) { h.Policy.Trusted = network }},
+		{"disabled account", "the account has been enabled since", withAccounts("smtp = false, ", "")},
+		{"missing alias", "novak-stavby.cz has become one of the account's domains since", withAccounts(`"domena.eu"`, `"domena.eu", "novak-stavby.cz"`)},
+	} {
+		s := situations[slices.IndexFunc(situations, func(s situation) bool { return s.name == tt.situation })]
+		before, host := strings.Join(s.played(t, explain.English).Administrator, "\n"), s.host
+		s.host = func(h *explain.Host) {
+			if host != nil {
+				host(h)
+			}
+			tt.mend(h)
+		}
+		x := s.played(t, explain.English)
+		if after := strings.Join(x.Administrator, "\n"); strings.Contains(before, "any more") || len(x.Remedies) != 1 ||
+			!strings.HasPrefix(after, "Nothing any more: ") || !strings.Contains(after, tt.want) {
+			t.Errorf("%s, %s: %s", tt.situation, tt.want, after)
 		}
 	}
 }

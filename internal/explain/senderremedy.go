@@ -46,6 +46,12 @@ func (v *view) accountRemedies() []Remedy {
 // addressRemedies are for sender.match = "address".
 func (v *view) addressRemedies() []Remedy {
 	var list []Remedy
+	if v.h.Policy != nil && !v.h.Policy.Sender.ByAddress {
+		return nothingAnyMore("accounts may use every address of their domains by now (sender.match)")
+	}
+	if addresses, _, _ := v.h.lists(v.ctx, v.account); slices.Contains(addresses, v.sender.address) {
+		return nothingAnyMore("%s is listed for the account by now", v.sender.address)
+	}
 	text := fmt.Sprintf("If %s belongs to this account: list it.", v.sender.address)
 	if v.sender.holder != "" {
 		list = append(list, Remedy{Text: fmt.Sprintf("There is an account %s: let the customer log in with that one.", v.sender.holder)})
@@ -61,6 +67,12 @@ func (v *view) addressRemedies() []Remedy {
 // webmailRemedies are for an external sender from elsewhere than the webmail.
 func (v *view) webmailRemedies() []Remedy {
 	var list []Remedy
+	switch {
+	case v.mayForward():
+		return nothingAnyMore("%s may use its external senders from everywhere by now", v.account)
+	case v.h.Policy != nil && v.within(v.h.Policy.Webmail):
+		return nothingAnyMore("%s counts as webmail by now, and %s is stored for the account", v.Client, v.sender.address)
+	}
 	if login, ok := canonical(v.account); ok {
 		list = append(list, v.changeAccount("If the account may use its external senders from everywhere: let it (it may then also pass on other servers' mail).",
 			login, func(f *accountForm) {
@@ -149,7 +161,7 @@ func headerRemedies(v *view) []Remedy {
 		list[0].Command, list[1].Text = "", "Then only observe the header, whoever the envelope's sender is."
 	}
 	if len(list) == 0 && !v.Observed {
-		list = append(list, Remedy{Text: "Nothing any more: the header is only observed by now."})
+		list = append(list, Remedy{Text: "Nothing any more: the header rule is not enforced by now."})
 	}
 	return list
 }
