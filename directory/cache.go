@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -217,11 +218,11 @@ func (c *Cache) get(ctx context.Context, k key) (answer, error) {
 	case err == nil:
 		c.count("source")
 		return a, nil
-	case ctx.Err() != nil:
-		return answer{}, fmt.Errorf("asking the directory (%s): %w", k.kind, ctx.Err())
 	case usable && !isData(err):
 		c.count("stale")
 		return kept.answer, nil
+	case ctx.Err() != nil:
+		return answer{}, fmt.Errorf("asking the directory (%s): %w", k.kind, ctx.Err())
 	}
 	return answer{}, err
 }
@@ -261,6 +262,7 @@ func await(ctx context.Context, flight <-chan singleflight.Result) (answer, erro
 
 // ask is one look-up at the source, whoever waits for it.
 func (c *Cache) ask(generation uint64, k key) (answer, error) {
+	k.name = strings.Clone(k.name) // it is kept, and may be part of a whole request
 	ctx, cancel := context.WithTimeoutCause(c.base, sourceDeadline, errNoAnswer)
 	defer cancel()
 	a, err := answer{}, c.takeSlot(ctx)
@@ -277,7 +279,9 @@ func (c *Cache) ask(generation uint64, k key) (answer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.o.Now()
-	c.trouble[k.kind].told(now, k, err)
+	if !errors.Is(err, errBusy) { // that is our own trouble
+		c.trouble[k.kind].told(now, k, err)
+	}
 	if err == nil && generation == c.generation && c.o.TTL > 0 {
 		c.keep(k, entry{a, now.Add(c.o.TTL)})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ type fake struct {
 
 	account lookup
 	list    []string
+	pause   time.Duration // of Senders
 	closed  bool
 }
 
@@ -77,6 +79,7 @@ func (f *fake) Addresses(context.Context, string) ([]string, error) {
 
 func (f *fake) Senders(context.Context, string) ([]string, error) {
 	defer f.count("senders")()
+	time.Sleep(f.pause)
 	return f.list, nil
 }
 
@@ -380,6 +383,63 @@ func TestDeafSource(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
+	})
+}
+
+// More look-ups than may wait are turned away at once: that says nothing of a source
+// that answers, if slowly.
+func TestTooManyIsNotFailing(t *testing.T) {
+	f := &fake{account: func(_ context.Context, login string) (*rules.Account, bool, error) {
+		time.Sleep(10 * time.Millisecond)
+		return answers(context.Background(), login)
+	}}
+	inBubble(t, f, time.Minute, func(t *testing.T, c *directory.Cache) {
+		var all sync.WaitGroup
+		for i := range 3000 {
+			all.Go(func() { look(c, fmt.Sprintf("user%d@domena.cz", i)) })
+		}
+		synctest.Wait()
+		if h := c.Health(); !h.Up {
+			t.Errorf("the source is held to be down: %+v", h)
+		}
+		all.Wait()
+		want(t, c, somebody, "enabled")
+	})
+}
+
+// A name may be part of a whole request; what is remembered is the name alone.
+func TestNamesOfHugeRequests(t *testing.T) {
+	f := &fake{account: answers}
+	c := cached(t, f, directory.CacheOptions{TTL: time.Minute})
+	const requests, size = 500, 64 << 10
+	for i := range requests {
+		request := fmt.Sprintf("user%d@domena.cz", i) + strings.Repeat("x", size)
+		want(t, c, request[:strings.IndexByte(request, 'x')], "enabled")
+	}
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapAlloc > requests*size/2 {
+		t.Errorf("%d MB are kept for %d names", m.HeapAlloc>>20, requests)
+	}
+	want(t, c, "user0@domena.cz", "enabled")
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who has no more time gets what is known while the source fails.
+func TestStaleInHaste(t *testing.T) {
+	f := &fake{account: answers}
+	inBubble(t, f, time.Minute, func(t *testing.T, c *directory.Cache) {
+		want(t, c, somebody, "enabled")
+		f.becomes(hangs)
+		time.Sleep(61 * time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		if a, found, err := c.Account(ctx, somebody); !found || err != nil || !a.SMTP {
+			t.Errorf("got %v, %v, %v", a, found, err)
+		}
 	})
 }
 

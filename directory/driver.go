@@ -6,7 +6,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +30,9 @@ const (
 	// serveFor bounds the life of a connection, so that a server that has moved is
 	// found where it is now.
 	serveFor = 30 * time.Minute
+	// reopenEvery is how long a SQLite file stays open: another file may have been
+	// put in its place, and what is open is still the old one.
+	reopenEvery = time.Second
 )
 
 // dsnForms is how each driver's connection string is written.
@@ -86,7 +91,24 @@ func postgresConnector(dsn string) (driver.Connector, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	if n := hosts(c); n > 1 {
+		// A host that does not answer must leave time for the next one.
+		share := sourceDeadline / time.Duration(n)
+		if c.ConnectTimeout == 0 || c.ConnectTimeout > share {
+			c.ConnectTimeout = share
+		}
+	}
 	return stdlib.GetConnector(*c), c.Password, nil
+}
+
+// hosts counts those of a connection string. Each stands there again for every way
+// to reach it, with TLS and without.
+func hosts(c *pgx.ConnConfig) int {
+	seen := map[string]bool{net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))): true}
+	for _, f := range c.Fallbacks {
+		seen[net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port)))] = true
+	}
+	return len(seen)
 }
 
 // openSQLite opens a file for reading, and never makes one: an empty database
@@ -108,6 +130,7 @@ func openSQLite(dsn string) (*sql.DB, secrets, error) {
 		return nil, nil, errDSN
 	}
 	limit(db)
+	db.SetConnMaxLifetime(reopenEvery)
 	return db, nil, nil // a path is no secret
 }
 
@@ -117,6 +140,9 @@ func mysqlConnector(dsn string) (driver.Connector, string, error) {
 		return nil, "", err
 	}
 	c.Logger = &mysql.NopLogger{} // what it says there comes back as an error as well
+	// Values come from clients: they go apart from the query. The driver's own quoting
+	// can be got out of where the connection's charset is gbk, sjis or big5.
+	c.InterpolateParams = false
 	c.MultiStatements, c.AllowAllFiles = false, false
 	if c.Timeout == 0 {
 		c.Timeout = deadline

@@ -64,7 +64,7 @@ func (l *LDAP) Close() error {
 // Account implements Directory. A flag that is configured and not in the entry
 // is no: an access rule of the server may hide it.
 func (l *LDAP) Account(ctx context.Context, login string) (*rules.Account, bool, error) {
-	if !askable(login) {
+	if !distinct(login) {
 		return nil, false, nil
 	}
 	attributes := present(l.o.SMTP, l.o.Forward, l.o.Messages, l.o.Recipients)
@@ -126,7 +126,7 @@ func (l *LDAP) Senders(ctx context.Context, login string) ([]string, error) {
 }
 
 func (l *LDAP) addressList(ctx context.Context, name, filter, attributes, login string, canonical func(string) (string, bool)) ([]string, error) {
-	if attributes == "" || !askable(login) {
+	if attributes == "" || !distinct(login) {
 		return nil, nil
 	}
 	for _, written := range spellings(login) {

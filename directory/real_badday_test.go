@@ -5,6 +5,7 @@ package directory_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -329,4 +330,36 @@ func mistake(t *testing.T, d directory.Directory, secret, want string) {
 	if err != nil && (strings.Contains(err.Error(), secret) || strings.ContainsAny(err.Error(), "\n\r")) {
 		t.Errorf("the error shows the password, or is more than a line: %q", err)
 	}
+}
+
+// The first of two hosts accepts and says nothing: the second is asked in time.
+func TestRealSecondHost(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes connections for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close() //nolint:errcheck // nobody has written to it
+	s := newPostgres(t)
+	db := s.fresh(t)
+	r := rows{t, db.driver, db.admin}
+	tables(r, db)
+	own.fill(r, directorytest.Small())
+	dsn := strings.Replace(db.dsn, "@", "@"+silent.Addr().String()+",", 1)
+	for _, more := range []string{"", "&connect_timeout=10"} {
+		c := cached(t, openSQL(t, db.driver, dsn+more, own.queries), directory.CacheOptions{TTL: time.Minute})
+		expect(t, c, jan, "enabled", patience)
+	}
+}
+
+// A connection whose charset lets a letter swallow the backslash of a quoted quote.
+func TestRealQuotesInGBK(t *testing.T) {
+	s := newMariaDB(t)
+	db := s.fresh(t)
+	r := rows{t, db.driver, db.admin}
+	tables(r, db)
+	own.fill(r, directorytest.Small())
+	d := openSQL(t, db.driver, db.dsn+"?interpolateParams=true&charset=gbk", own.queries)
+	expect(t, d, jan, "enabled", patience)
+	expect(t, d, "縗'@domena.cz", "none", patience)
+	expect(t, d, "縗'||1#@domena.cz", "none", patience)
 }

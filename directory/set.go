@@ -43,6 +43,8 @@ type withSenders struct {
 // Senders implements Directory. If one of the two cannot answer, nobody knows
 // whether it would have named the sender.
 func (w withSenders) Senders(ctx context.Context, login string) ([]string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, deadline, errNoAnswer) // of both
+	defer cancel()
 	list, err := w.Directory.Senders(ctx, login)
 	if err != nil {
 		return nil, err

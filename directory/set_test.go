@@ -60,6 +60,22 @@ func TestSendersOfOneAway(t *testing.T) {
 	}
 }
 
+// Both sources have one deadline together.
+func TestSendersOfTwoThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := set(t, &fake{account: answers, list: []string{"a@x.cz"}, pause: 1900 * time.Millisecond}, &fake{account: answers, pause: time.Hour})
+		began := time.Now()
+		list, err := s.Senders(context.Background(), somebody)
+		if took := time.Since(began); err == nil || took > 2*time.Second {
+			t.Errorf("Senders = %q, %v after %s", list, err, took)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
 // Tick says each change once, for each source.
 func TestTickLogs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

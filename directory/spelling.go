@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 
 	"portreeve/rules"
 )
@@ -21,7 +22,14 @@ func askable(login string) bool {
 	return ok && c == login
 }
 
-// askableDomain is the same of a domain.
+// distinct tells whether a login can be asked for where names are compared without
+// regard to width and form, as in LDAP (RFC 4518 section 2.3): ｊan is jan there, and
+// whoever logs in so would be another account each time, with limits of its own.
+func distinct(login string) bool {
+	return askable(login) && norm.NFKC.IsNormalString(login)
+}
+
+// askableDomain tells of a domain whether it can be one at all, and is canonical.
 func askableDomain(domain string) bool {
 	if len(domain) > maxName {
 		return false
@@ -46,9 +54,11 @@ func spellings(name string) []string {
 }
 
 // sameLogin tells whether a source's login is the one that was asked for:
-// databases compare more loosely than we do, without accents, for instance.
+// databases compare more loosely than we do, without accents, for instance. Spaces
+// around it are no part of a name: PostgreSQL pads its char(n) with them, and
+// MariaDB takes "a@b " for "a@b" itself.
 func sameLogin(written, login string) bool {
-	c, ok := rules.CanonicalAddress(written)
+	c, ok := rules.CanonicalAddress(strings.TrimSpace(written))
 	return ok && c == login
 }
 

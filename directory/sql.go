@@ -99,10 +99,10 @@ type accountRows struct {
 func (a *accountRows) add(login string, columns []string, values []any) error {
 	row, mine, err := accountRow(login, columns, values)
 	switch {
+	case !mine: // whatever it says
+		return nil
 	case err != nil:
 		return err
-	case !mine:
-		return nil
 	case a.found && a.account != row:
 		return dataErrorf("the account query gives rows that contradict one another: let it give one row for a login")
 	}
@@ -271,7 +271,7 @@ func (s *SQL) ask(ctx context.Context, q question, value string, check func([]st
 		return nil
 	}
 	err := q.run(ctx, s.db, value, check, each)
-	if err == nil || unstorable(err) {
+	if err == nil || !ascii(value) && unstorable(err) && s.answers(ctx, q) {
 		return nil
 	}
 	if _, ok := errors.AsType[*dataError](err); ok {
@@ -281,4 +281,11 @@ func (s *SQL) ask(ctx context.Context, q question, value string, check func([]st
 		err = context.Cause(ctx) // a driver's words for it are many
 	}
 	return fmt.Errorf("asking the database (%s): %w", q.name, s.secrets.hide(err))
+}
+
+// answers tells whether a query works with a value that every table can hold:
+// MariaDB uses the same errors for tables whose collations differ, and those fail
+// for everybody.
+func (s *SQL) answers(ctx context.Context, q question) bool {
+	return q.run(ctx, s.db, nobody, anyColumns, func([]string, []any) error { return nil }) == nil
 }

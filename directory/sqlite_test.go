@@ -2,8 +2,10 @@ package directory_test
 
 import (
 	"database/sql"
+	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"portreeve/directory"
@@ -33,6 +35,52 @@ func TestSQLite(t *testing.T) {
 		}
 		t.Run(f.name, func(t *testing.T) { runFixture(t, f, directory.SQLite, freshSQLite) })
 	}
+}
+
+// A file that is put in the place of another is read soon, by a daemon that never
+// pauses.
+func TestSQLiteReplaced(t *testing.T) {
+	write := func(path, login string) {
+		db, err := sql.Open("sqlite", "file:"+path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rows{t, directory.SQLite, db}
+		r.exec(own.tables[directory.SQLite])
+		r.add("accounts", row{"login": login, "smtp": 1})
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "mail.db")
+	write(path, "jan@domena.cz")
+	write(path+".new", "eva@domena.cz")
+	synctest.Test(t, func(t *testing.T) {
+		d, err := directory.OpenSQL(directory.SQLite, path, own.queries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		want(t, d, "jan@domena.cz", "enabled")
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+		for began := time.Now(); look(d, "eva@domena.cz") != "enabled"; time.Sleep(100 * time.Millisecond) {
+			if time.Since(began) > 5*time.Second {
+				t.Fatal("after five seconds the old file is still read")
+			}
+		}
+		want(t, d, "jan@domena.cz", "none")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		want(t, d, "eva@domena.cz", "failed")
+	})
 }
 
 func cached(t *testing.T, d directory.Directory, o directory.CacheOptions) *directory.Cache {

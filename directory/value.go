@@ -60,6 +60,8 @@ func number(name string, v any) (int, error) {
 		n = float64(v)
 	case float64:
 		n = v
+	case float32:
+		n = float64(v)
 	case []byte:
 		return number(name, string(v))
 	case string:

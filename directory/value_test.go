@@ -29,7 +29,8 @@ func TestTruth(t *testing.T) {
 func TestNumber(t *testing.T) {
 	for v, want := range map[any]int{
 		nil: 0, int64(0): 0, int64(200): 200, "200": 200, " 7 ": 7, "100.00": 100, 5.0: 5,
-		int64(math.MaxInt64): math.MaxInt32, "18446744073709551615": math.MaxInt32,
+		int64(math.MaxInt64): math.MaxInt32, float32(60): 60, // MySQL's FLOAT
+		"18446744073709551615": math.MaxInt32,
 	} {
 		if got, err := number("messages_per_hour", v); got != want || err != nil {
 			t.Errorf("number(%#v) = %d, %v; want %d", v, got, err, want)
@@ -38,7 +39,7 @@ func TestNumber(t *testing.T) {
 	if got, err := number("n", []byte("12")); got != 12 || err != nil {
 		t.Errorf("number of bytes = %d, %v", got, err)
 	}
-	for _, what := range []any{int64(-1), "-1", "", "many", 1.5, "1.5", math.NaN(), math.Inf(1), "Inf", "NaN", true} {
+	for _, what := range []any{int64(-1), "-1", "", "many", 1.5, "1.5", float32(1.5), math.NaN(), math.Inf(1), "Inf", "NaN", true} {
 		if got, err := number("messages_per_hour", what); got != 0 || err == nil || !isData(err) {
 			t.Errorf("number(%#v) = %d, %v; want an error", what, got, err)
 		}
