@@ -91,6 +91,11 @@ func postgresConnector(dsn string) (driver.Connector, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	if strings.Contains(dsn, "://") && strings.Contains(c.Database, "@") {
+		// A password with a slash: of postgres://u:7/secret@h/d the database would be
+		// secret@h/d, and errors show that.
+		return nil, "", errDSN
+	}
 	if n := hosts(c); n > 1 {
 		// A host that does not answer must leave time for the next one.
 		share := sourceDeadline / time.Duration(n)
