@@ -47,11 +47,15 @@ func TestCheckDSN(t *testing.T) {
 	}{
 		{
 			Postgres,
-			[]string{"postgres://u:p@h/d", "host=/run/postgresql user=u password='p w' dbname=d", "postgresql://u@h:5433/d?sslmode=verify-full",
-				"postgres://u:7%2FHeslo%40@h/d", "postgres://u:a@b@h/d", "postgres://u:7#Heslo@h/d", "postgres://u:7?Heslo@h/d", "postgres:///d?host=/run/postgresql&user=u&password=a@b/c", "host=h user=u dbname=a@b"},
-			[]string{"postgres://u:" + secret + "@h/d", "postgres://u:Heslo@h:Heslo/d", "host=h password='Heslo", "postgres://u:Heslo@h/d?sslmode=Heslo",
+			[]string{
+				"postgres://u:p@h/d", "host=/run/postgresql user=u password='p w' dbname=d", "postgresql://u@h:5433/d?sslmode=verify-full",
+				"postgres://u:7%2FHeslo%40@h/d", "postgres://u:a@b@h/d", "postgres://u:7#Heslo@h/d", "postgres://u:7?Heslo@h/d", "postgres:///d?host=/run/postgresql&user=u&password=a@b/c", "host=h user=u dbname=a@b",
+			},
+			[]string{
+				"postgres://u:" + secret + "@h/d", "postgres://u:Heslo@h:Heslo/d", "host=h password='Heslo", "postgres://u:Heslo@h/d?sslmode=Heslo",
 				"postgres://u:7/Heslo@h/d", "postgres://u:a@7/Heslo@h/d", // the password would be a database
-				"host=h user=u password=7 Heslo dbname=d"},
+				"host=h user=u password=7 Heslo dbname=d",
+			},
 		},
 		{
 			MySQL,
