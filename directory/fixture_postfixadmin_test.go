@@ -56,8 +56,9 @@ CREATE TABLE alias_domain (alias_domain varchar(255) NOT NULL PRIMARY KEY, targe
 	},
 	life: func(r rows) known {
 		r.add("domain", row{"domain": "domena.cz"}, row{"domain": "domena.eu"}, row{"domain": "spi.cz"}, row{"domain": "off.cz", "active": r.flag(false)},
-			row{"domain": "zaloha.cz", "backupmx": r.flag(true)}, row{"domain": "firma.cz"})
-		r.add("alias_domain", row{"alias_domain": "domena.eu", "target_domain": "domena.cz"}, row{"alias_domain": "spi.cz", "target_domain": "domena.cz", "active": r.flag(false)})
+			row{"domain": "zaloha.cz", "backupmx": r.flag(true)}, row{"domain": "firma.cz"}, row{"domain": "vypnuta.eu", "active": r.flag(false)})
+		r.add("alias_domain", row{"alias_domain": "vypnuta.eu", "target_domain": "domena.cz"}, // in the list of domains
+			row{"alias_domain": "domena.eu", "target_domain": "domena.cz"}, row{"alias_domain": "spi.cz", "target_domain": "domena.cz", "active": r.flag(false)})
 		postfixadminMailbox(r, "jan@domena.cz", true)
 		postfixadminMailbox(r, "jan_novak@domena.cz", true)
 		postfixadminMailbox(r, "off@domena.cz", false)
@@ -81,14 +82,14 @@ CREATE TABLE alias_domain (alias_domain varchar(255) NOT NULL PRIMARY KEY, targe
 			enabled: []string{"jan@domena.cz", "jan_novak@domena.cz"}, disabled: disabled, none: none,
 			groups: map[string]string{
 				"domena.cz": "domena.cz domena.eu", "domena.eu": "domena.cz domena.eu", "spi.cz": "spi.cz",
-				"off.cz": "", "zaloha.cz": "", "firma.cz": "firma.cz", "seznam.cz": "",
+				"off.cz": "", "vypnuta.eu": "", "zaloha.cz": "", "firma.cz": "firma.cz", "seznam.cz": "",
 			},
 			addresses: map[string]string{
 				"jan@domena.cz": "info@domena.cz info@domena.eu jan@domena.cz vsichni@domena.cz", "jan_novak@domena.cz": "jan_novak@domena.cz",
 				"off@domena.cz": "vsichni@domena.cz",
 			},
 			senders: map[string]string{"jan@domena.cz": ""},
-			local:   []string{"domena.cz", "domena.eu", "spi.cz", "zaloha.cz", "firma.cz"}, foreign: []string{"off.cz", "seznam.cz"},
+			local:   []string{"domena.cz", "domena.eu", "spi.cz", "zaloha.cz", "firma.cz"}, foreign: []string{"off.cz", "vypnuta.eu", "seznam.cz"},
 		}
 	},
 }

@@ -1,7 +1,7 @@
 package directory
 
 // postfixadmin reads PostfixAdmin's tables. An alias domain is a row of domain,
-// too. mailbox.smtp_active came with version 4.0: where the table lacks it, the
+// too, and can be switched off there as well. mailbox.smtp_active came with version 4.0: where the table lacks it, the
 // name means the column of "missing".
 //
 // Queries are in the words that PostgreSQL, MariaDB and SQLite share. Each branch
@@ -24,12 +24,15 @@ var postfixadmin = Queries{
 	WHERE a.alias_domain = ? AND a.active = TRUE AND d.active = TRUE AND d.backupmx = FALSE
 	UNION ALL
 	SELECT a.alias_domain FROM domain d JOIN alias_domain a ON a.target_domain = d.domain
-	WHERE d.domain = ? AND d.active = TRUE AND d.backupmx = FALSE AND a.active = TRUE
+	JOIN domain own ON own.domain = a.alias_domain
+	WHERE d.domain = ? AND d.active = TRUE AND d.backupmx = FALSE AND a.active = TRUE AND own.active = TRUE
 	UNION ALL
 	SELECT b.alias_domain FROM alias_domain a
 	JOIN domain d ON d.domain = a.target_domain
 	JOIN alias_domain b ON b.target_domain = d.domain
-	WHERE a.alias_domain = ? AND a.active = TRUE AND d.active = TRUE AND d.backupmx = FALSE AND b.active = TRUE`,
+	JOIN domain own ON own.domain = b.alias_domain
+	WHERE a.alias_domain = ? AND a.active = TRUE AND d.active = TRUE AND d.backupmx = FALSE AND b.active = TRUE
+		AND own.active = TRUE`,
 
 	// goto is a list with commas; every mailbox is in one of its own as well.
 	Addresses: `
