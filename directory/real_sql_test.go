@@ -57,7 +57,7 @@ func TestRealThrottle(t *testing.T) {
 	db := s.fresh(t)
 	r := rows{t, db.driver, db.admin}
 	r.exec(iredmailTables.tables[db.driver] + `
-CREATE DATABASE iredapd;
+CREATE DATABASE iredapd DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 CREATE TABLE iredapd.throttle (id BIGINT(20) UNSIGNED AUTO_INCREMENT PRIMARY KEY, account VARCHAR(255) NOT NULL, kind VARCHAR(10) NOT NULL DEFAULT 'outbound', priority TINYINT(1) UNSIGNED NOT NULL DEFAULT 0, period INT(10) UNSIGNED NOT NULL DEFAULT 0, max_msgs BIGINT(20) NOT NULL DEFAULT -1);
 GRANT SELECT (account, kind, priority, period, max_msgs) ON iredapd.throttle TO ` + db.user + `@'127.0.0.1';
 `)
