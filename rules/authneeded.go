@@ -21,7 +21,7 @@ func relaying(q *inquiry) (Finding, bool) {
 	}
 	foreign, state := q.foreign(q.r.Recipient)
 	if state == Failed {
-		return q.unanswered(RuleAuthFailed, "")
+		return q.unanswered("", RuleAuthFailed)
 	}
 	if !foreign || q.identity().login != "" {
 		return pass()

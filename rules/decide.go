@@ -1,5 +1,7 @@
 package rules
 
+import "slices"
+
 // step looks at one rule. refused is true when the rule refuses, or delays; the
 // finding then says why.
 type step struct {
@@ -118,14 +120,17 @@ func (q *inquiry) authenticated() bool { return q.r.Login != "" }
 // networks.trusted (rule 1).
 func (q *inquiry) exempt() bool { return !q.authenticated() && q.IsTrusted(q.r.Client) }
 
-// unanswered is what a rule says when the directory failed: it refuses for now,
-// or lets the rule pass where the setting says so. account is whom it was about.
-func (q *inquiry) unanswered(rule Rule, account string) (Finding, bool) {
+// unanswered is what a step says when the directory failed: it refuses for now,
+// or lets the rule pass where the setting says so. Where every rule that it looks at
+// only observes, it would have refused nobody, so it defers nobody. account is whom it
+// was about.
+func (q *inquiry) unanswered(account string, looked ...Rule) (Finding, bool) {
 	if q.OnFailure == FailAccept {
-		q.d.Accepted = append(q.d.Accepted, rule)
+		q.d.Accepted = append(q.d.Accepted, looked[0])
 		return Finding{}, false
 	}
-	return Finding{Rule: RuleDefer, Reason: ReasonDirectory, Login: account}, true
+	enforced := func(r Rule) bool { return !q.Observes(r) }
+	return Finding{Rule: RuleDefer, Reason: ReasonDirectory, Login: account, Observed: !slices.ContainsFunc(looked, enforced)}, true
 }
 
 func pass() (Finding, bool) { return Finding{}, false }

@@ -240,6 +240,42 @@ func TestObserve(t *testing.T) {
 	}
 }
 
+// What only observes defers nobody while the directory is away; what may still refuse does.
+func TestObserveWithoutDirectory(t *testing.T) {
+	only := func(rules ...Rule) func(*Policy) {
+		return func(p *Policy) {
+			p.Observe = map[Rule]bool{}
+			for _, r := range rules {
+				p.Observe[r] = true
+			}
+		}
+	}
+	headers := request(StageHeaders, stranger, 587, "jan@domena.cz", "jan@domena.cz")
+	headers.Recipients = []string{"x@seznam.cz"}
+	headers.Message = &Message{Authors: []AddressField{{Addresses: []string{"jan@domena.eu"}, Text: "From"}}}
+	for _, c := range []struct {
+		name    string
+		set     func(*Policy)
+		r       *Request
+		refuses bool
+	}{
+		{"nothing observes", only(), request(StageMail, stranger, 587, "jan@domena.cz", "jan@domena.eu"), true},
+		{"half of the login rule", only(RuleSender, RuleAuthRejected), request(StageMail, stranger, 587, "jan@domena.cz", "jan@domena.eu"), true},
+		{"the sender rule alone: the login rule defers", only(RuleSender), request(StageMail, stranger, 587, "jan@domena.cz", "jan@domena.eu"), true},
+		{"all of them", only(RuleSender, RuleAuthRejected, RuleAccessDisabled), request(StageMail, stranger, 587, "jan@domena.cz", "jan@domena.eu"), false},
+		{"header From observes", func(p *Policy) { p.Sender.HeaderFrom = HeaderObserve }, headers, false},
+		{"header From enforces", func(p *Policy) { p.Sender.HeaderFrom = HeaderEnforce }, headers, true},
+	} {
+		p, w := newPolicy(), newWorld()
+		c.set(p)
+		w.down = true
+		d := p.Decide(c.r, w)
+		if refuses := d.Action == Refuse; refuses != c.refuses || !refuses && (len(d.Observed) == 0 || d.Observed[0].Rule != RuleDefer) {
+			t.Errorf("%s: %+v", c.name, d)
+		}
+	}
+}
+
 // Facts are fetched in the order of the rules, and only when one needs them.
 func TestFactsAreFetchedLazily(t *testing.T) {
 	for _, c := range []struct {

@@ -19,7 +19,7 @@ func forwarded(q *inquiry) (Finding, bool) {
 	account, state := q.f.Account(who.login)
 	switch {
 	case state == Failed:
-		return q.unanswered(RuleRelay, who.login)
+		return q.unanswered(who.login, RuleRelay)
 	case state == Known && account.Forward, q.resent(who.login, hop):
 		return pass()
 	}

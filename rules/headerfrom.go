@@ -15,17 +15,17 @@ func headerFrom(q *inquiry) (Finding, bool) {
 	if who.login == "" || (who.grant && !q.relays()) {
 		return pass() // mail for this server from another one
 	}
+	observed := q.Sender.HeaderFrom != HeaderEnforce && !null
 	reason, text, failed := q.authors(who.login)
 	switch {
 	case failed:
-		return q.unanswered(RuleSender, who.login)
+		f, found := q.unanswered(who.login, RuleSender)
+		f.Observed = f.Observed || observed
+		return f, found
 	case reason == "":
 		return pass()
 	}
-	return Finding{
-		Rule: RuleSender, Reason: reason, Login: who.login, Text: text,
-		Observed: q.Sender.HeaderFrom != HeaderEnforce && !null,
-	}, true
+	return Finding{Rule: RuleSender, Reason: reason, Login: who.login, Text: text, Observed: observed}, true
 }
 
 // authors looks for the first thing that is wrong with From and Sender, and the

@@ -26,7 +26,7 @@ func (q *inquiry) loginFinding(login string, whole bool) (Finding, bool) {
 	account, state := q.f.Account(login)
 	switch {
 	case state == Failed:
-		return q.unanswered(RuleAuthRejected, login)
+		return q.unanswered(login, RuleAuthRejected, RuleAccessDisabled)
 	case state == Absent:
 		f.Rule, f.Reason = RuleAuthRejected, ReasonLoginUnknown
 	case !account.SMTP:

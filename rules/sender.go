@@ -18,7 +18,7 @@ func sender(q *inquiry) (Finding, bool) {
 	case use.ok:
 		return pass()
 	case use.failed:
-		return q.unanswered(RuleSender, who.login)
+		return q.unanswered(who.login, RuleSender)
 	}
 	return Finding{Rule: RuleSender, Reason: use.reason, Login: who.login, Text: q.r.Sender}, true
 }
