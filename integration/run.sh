@@ -10,11 +10,12 @@ cd "$(dirname "$0")/.."
 suites=("$@")
 [ ${#suites[@]} -gt 0 ] || suites=(bookworm trixie)
 
-# `go test` itself prints the result. For a single test:
+# `go test` itself prints the result; two packages run side by side, since they mostly
+# wait. For a single test:
 # TESTFLAGS="-run TestKill" integration/run.sh bookworm
 # For some of the packages: TESTPACKAGES=./directory integration/run.sh bookworm
 play() {
-	CGO_ENABLED=0 go test -count=1 -v -p 1 -timeout 20m -tags real -exec "$PWD/integration/inside.sh $1" \
+	CGO_ENABLED=0 go test -count=1 -v -p 2 -timeout 30m -tags real -exec "$PWD/integration/inside.sh $1" \
 		${TESTFLAGS:-} ${TESTPACKAGES:-./integration ./directory ./ledger}
 }
 
