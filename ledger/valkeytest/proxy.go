@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy stands between a host and a server, and can lose what they send, as a network
@@ -17,7 +18,43 @@ type Proxy struct {
 	closed bool
 	black  bool
 	answer bool // answers are lost, what is asked goes through
+	every  int  // of so many answers one is met by the fault; 0: none
+	fault  Fault
+	seen   int // answers
 	conns  map[net.Conn]bool
+}
+
+// Fault is what happens to an answer whose question the server has heard.
+type Fault int
+
+// The faults.
+const (
+	Cut       Fault = iota // both sides of the connection are closed
+	Tear                   // half of the answer arrives; then as Cut
+	HalfClose              // the host is told that nothing more comes, and may still ask
+	Silence                // this answer and all later ones of the connection are lost
+	Late                   // it comes after Delay
+)
+
+// Delay is how much later an answer comes that is Late.
+const Delay = 300 * time.Millisecond
+
+// Fail lets the fault meet every n-th answer; 0 ends that.
+func (p *Proxy) Fail(every int, f Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.every, p.fault = every, f
+}
+
+// strikes tells whether this answer is met by a fault, and by which.
+func (p *Proxy) strikes() (Fault, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.every == 0 {
+		return 0, false
+	}
+	p.seen++
+	return p.fault, p.seen%p.every == 0
 }
 
 // StartProxy starts one. It ends with the test.
@@ -82,8 +119,8 @@ func (p *Proxy) accept() {
 		if !p.keep(c, s) {
 			return
 		}
-		go p.copy(s, c, false)
-		go p.copy(c, s, true)
+		go p.ask(s, c)
+		go p.answers(c, s)
 	}
 }
 
@@ -105,7 +142,7 @@ func (p *Proxy) loses(answer bool) bool {
 	return p.black || answer && p.answer
 }
 
-func (p *Proxy) copy(to io.WriteCloser, from io.Reader, answer bool) {
+func (p *Proxy) ask(to io.WriteCloser, from io.Reader) {
 	defer to.Close() //nolint:errcheck // the other side has gone
 	buf := make([]byte, 64<<10)
 	for {
@@ -113,8 +150,50 @@ func (p *Proxy) copy(to io.WriteCloser, from io.Reader, answer bool) {
 		if err != nil {
 			return
 		}
-		if p.loses(answer) {
+		if p.loses(false) {
 			continue
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (p *Proxy) answers(to, from net.Conn) {
+	ends := true // with this side, the other one
+	defer func() {
+		if ends {
+			to.Close()   //nolint:errcheck // that is what it is for
+			from.Close() //nolint:errcheck // so that nothing more is asked
+		}
+	}()
+	buf := make([]byte, 64<<10)
+	silent := false
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		if silent || p.loses(true) {
+			continue
+		}
+		if f, now := p.strikes(); now {
+			switch f {
+			case Cut:
+				return
+			case Tear:
+				to.Write(buf[:n/2]) //nolint:errcheck // it is closed anyway
+				return
+			case HalfClose:
+				to.(*net.TCPConn).CloseWrite() //nolint:errcheck // the host may have gone
+				ends, silent = false, true
+				continue
+			case Silence:
+				silent = true
+				continue
+			case Late:
+				time.Sleep(Delay)
+			}
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
