@@ -137,7 +137,7 @@ func (s *Shared) add(ctx context.Context, b *batch, e event) {
 	case tellRelease:
 		b.Release(valkey.Place{Login: e.Login, Message: e.ID})
 	case tellReset:
-		b.Reset(e.Login)
+		b.Reset(e.Login, e.ID, e.at())
 	case tellEntry:
 		s.addEntry(ctx, b, e.ID)
 	}

@@ -132,7 +132,8 @@ func (s *Shared) Usage(login string, now time.Time) Usage {
 func (s *Shared) Reset(ctx context.Context, login string) error {
 	s.quotas.reset(login)
 	s.others.forget(login)
-	e := event{Kind: tellReset, Login: login, Time: s.o.Store.Now().UnixNano()}
+	now := s.o.Store.Now()
+	e := event{Kind: tellReset, Login: login, ID: s.ids.Next(now).String(), Time: now.UnixNano()}
 	if err := s.later(ctx, e, dropQuota(login)); err != nil {
 		return fmt.Errorf("starting a quota afresh: %w: it is fresh until the daemon restarts", err)
 	}
