@@ -52,6 +52,7 @@ type Shared struct {
 	process  string // names this process in its messages' names
 	validity time.Duration
 	others   *others
+	lifted   lifted      // guarded by the memory's lock
 	repeats  chan repeat // refusals to be counted at the store
 	counting atomic.Pointer[Counting]
 	status   atomic.Pointer[linkStatus]
@@ -178,6 +179,9 @@ func (s *Shared) Listen(ctx context.Context) error {
 	s.poll.Lock()
 	defer s.poll.Unlock()
 	was, wasAway := s.link.Up(), s.Away() != nil
+	if !was {
+		s.out.hold()
+	}
 	changes, err := s.link.Probe(ctx)
 	if err == nil {
 		err = s.hear(ctx, changes)
@@ -196,6 +200,7 @@ func (s *Shared) Listen(ctx context.Context) error {
 			s.o.Log.Error("shared store may miss what was told last", "error", err)
 		}
 	}
+	s.out.unhold()
 	s.upkeep(ctx)
 	return nil
 }
@@ -266,7 +271,7 @@ func (s *Shared) write(ctx context.Context, seq int64, e event, writes ...func(s
 func (s *Shared) later(ctx context.Context, e event, writes ...func(store.Tx) error) error {
 	seq := s.out.number()
 	err := s.write(ctx, seq, e, writes...)
-	s.out.send(seq)
+	s.out.send(numbered{seq, e}, err)
 	return err
 }
 

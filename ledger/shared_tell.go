@@ -109,8 +109,8 @@ func (s *Shared) laterAll(ctx context.Context, events []event) error {
 		}
 		return nil
 	})
-	for _, seq := range seqs {
-		s.out.send(seq)
+	for i, e := range events {
+		s.out.send(numbered{seqs[i], e}, err)
 	}
 	if err != nil {
 		return fmt.Errorf("writing what the shared store should be told: %w", err)

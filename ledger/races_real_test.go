@@ -1,0 +1,85 @@
+//go:build real
+
+package ledger_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"portreeve/internal/store"
+	"portreeve/ledger/ledgertest"
+)
+
+// A block is lifted on one host while another one, whose disk is slow, still writes down
+// the failure that led to it. It stays lifted on both.
+func TestLiftedWhileAFailureIsWritten(t *testing.T) {
+	_, o := server(t)
+	a, b := newMX(t, "mx1", o), newMX(t, "mx2", o)
+	a.fail(10)
+	begun, slow := make(chan bool), make(chan bool)
+	go a.db.Write(context.Background(), func(store.Tx) error { //nolint:errcheck // it writes nothing
+		close(begun)
+		<-slow
+		return nil
+	})
+	<-begun
+	failed := make(chan bool)
+	go func() {
+		a.fail(1)
+		close(failed)
+	}()
+	b.until("the store has the eleventh failure", func() bool { return b.counts().Count == 11 })
+	if _, err := b.Unblock(context.Background(), guesser, time.Now(), ledgertest.Window); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, a, "the block is lifted", func() bool { return a.Tally(guessers, time.Now(), ledgertest.Window).Count == 0 })
+	close(slow)
+	<-failed
+	if got := a.Tally(guessers, time.Now(), ledgertest.Window); got.Count != 0 {
+		t.Errorf("the lifted block is back: %+v", got)
+	}
+	if got := a.counts(); got.Count != 0 {
+		t.Errorf("the store counts %+v", got)
+	}
+}
+
+// What was told of late is told again after a moment without the store: a block that
+// was lifted before the present one began, and a quota that was begun afresh. Neither
+// undoes what has happened since.
+func TestToldAgain(t *testing.T) {
+	s, o := server(t)
+	o.Timeout = time.Second
+	a, b := newMX(t, "mx1", o), newMX(t, "mx2", o)
+	ctx := context.Background()
+	a.fail(11)
+	a.block("first")
+	if _, err := a.Unblock(ctx, guesser, time.Now(), ledgertest.Window); err != nil {
+		t.Fatal(err)
+	}
+	a.send("m1")
+	a.told()
+	if err := a.Reset(ctx, account); err != nil {
+		t.Fatal(err)
+	}
+	a.told()
+	a.fail(11)
+	if got := a.block("second"); got != "second" {
+		t.Fatalf("the later block is %q", got)
+	}
+	b.send("m2")
+	b.told()
+	s.Freeze()
+	a.until("the store has failed", func() bool { return a.Away() != nil })
+	s.Thaw()
+	a.up(true)
+	b.up(true)
+	a.told()
+	b.told()
+	if got := newMX(t, "mx3", o).counts(); got.Count != 11 || got.Block != "second" {
+		t.Errorf("the store has %+v", got)
+	}
+	if got := b.Usage(account, time.Now()); got.Messages != 1 {
+		t.Errorf("used since the quota began afresh: %+v", got)
+	}
+}
