@@ -26,3 +26,12 @@ func (s *Shared) Abandon() {
 func (s *Shared) Strange() error {
 	return s.laterAll(context.Background(), []event{{Kind: "of another version"}, {Kind: tellClear, Client: "no address"}})
 }
+
+// Deaf keeps the host from hearing what others have changed.
+func (s *Shared) Deaf() (hear func()) {
+	s.poll.Lock()
+	return s.poll.Unlock
+}
+
+// Forget forgets what was acknowledged of late, as after some time.
+func (s *Shared) Forget() { s.out.lately() }

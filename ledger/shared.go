@@ -61,11 +61,14 @@ type Shared struct {
 
 	poll     sync.Mutex // one at a time; it guards what follows
 	unheard  []string   // names that have changed and could not be asked for
+	begun    bool       // they are all that there are
+	lost     bool       // the store does not have what it had, and was not told it again
 	toldLast time.Time  // when what was acknowledged of late was told again
 	renewed  time.Time  // the places of messages
 	asked    time.Time  // for the hosts' names, and the store's memory
 	full     bool       // the store's memory, as it was logged
 	evicts   bool
+	twin     bool // another host has this one's name
 
 	stop  context.CancelFunc
 	ended sync.WaitGroup
@@ -189,10 +192,11 @@ func (s *Shared) Listen(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	s.report(err)
 	if err != nil {
+		s.report(err)
 		return err
 	}
+	s.report(s.link.Slow())
 	// A replica that took over may not have what the old server acknowledged.
 	if now := time.Now(); !was && (wasAway || now.Sub(s.toldLast) >= tellAgainEvery) {
 		s.toldLast = now

@@ -185,6 +185,10 @@ func (s *Shared) upkeep(ctx context.Context) {
 	if err := s.askPeers(ctx); err != nil {
 		s.o.Log.Warn("names of the other hosts not kept", "error", err)
 	}
+	if s.link.Twin() && !s.twin {
+		s.twin = true
+		s.o.Log.Error("another host that shares the store has this one's name, so their ids and messages may be taken for each other's: give each a name of its own (hostnamectl)", "name", s.o.Host)
+	}
 	m := s.link.ReadMemory(ctx)
 	if m.Evicts() && !s.evicts {
 		s.o.Log.Warn("shared store forgets blocks and quotas when its memory is full: set maxmemory-policy noeviction", "policy", m.Policy)

@@ -17,6 +17,7 @@ func (s *Shared) hear(ctx context.Context, changes valkey.Changes) error {
 		s.others.forget(login)
 		s.db.Later(dropQuota(login))
 	}
+	s.begun, s.lost = s.begun || changes.Start, s.lost || changes.Lost
 	if changes.Start {
 		// What is blocked here, too: its block may have been lifted, and times are of the
 		// clocks as they were.
@@ -32,10 +33,11 @@ func (s *Shared) hear(ctx context.Context, changes valkey.Changes) error {
 		}
 		s.unheard = s.unheard[len(some):]
 	}
-	if changes.Start {
-		if err := s.compareMarks(ctx, changes.Lost); err != nil {
+	if s.begun {
+		if err := s.compareMarks(ctx, s.lost); err != nil {
 			s.o.Log.Error("shared store may miss what this host knows", "error", err)
 		}
+		s.begun, s.lost = false, false
 	}
 	return nil
 }

@@ -20,7 +20,9 @@ type Proxy struct {
 	answer bool // answers are lost, what is asked goes through
 	every  int  // of so many answers one is met by the fault; 0: none
 	fault  Fault
-	seen   int // answers
+	least  int           // bytes of an answer that the fault may meet
+	delay  time.Duration // of an answer that is Late
+	seen   int           // answers
 	conns  map[net.Conn]bool
 }
 
@@ -33,28 +35,39 @@ const (
 	Tear                   // half of the answer arrives; then as Cut
 	HalfClose              // the host is told that nothing more comes, and may still ask
 	Silence                // this answer and all later ones of the connection are lost
-	Late                   // it comes after Delay
+	Late                   // it comes 300 ms late, or as late as Delay says
 )
-
-// Delay is how much later an answer comes that is Late.
-const Delay = 300 * time.Millisecond
 
 // Fail lets the fault meet every n-th answer; 0 ends that.
 func (p *Proxy) Fail(every int, f Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.every, p.fault = every, f
+	p.every, p.least, p.fault, p.delay = every, 0, f, 300*time.Millisecond
 }
 
-// strikes tells whether this answer is met by a fault, and by which.
-func (p *Proxy) strikes() (Fault, bool) {
+// FailLong lets the fault meet the answers of so many bytes.
+func (p *Proxy) FailLong(least int, f Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.every == 0 {
-		return 0, false
+	p.every, p.least, p.fault = 1, least, f
+}
+
+// Delay makes every answer so late.
+func (p *Proxy) Delay(by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.every, p.least, p.fault, p.delay = 1, 0, Late, by
+}
+
+// strikes tells whether an answer of n bytes is met by a fault, and by which.
+func (p *Proxy) strikes(n int) (f Fault, delay time.Duration, now bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.every == 0 || n < p.least {
+		return 0, 0, false
 	}
 	p.seen++
-	return p.fault, p.seen%p.every == 0
+	return p.fault, p.delay, p.seen%p.every == 0
 }
 
 // StartProxy starts one. It ends with the test.
@@ -177,7 +190,7 @@ func (p *Proxy) answers(to, from net.Conn) {
 		if silent || p.loses(true) {
 			continue
 		}
-		if f, now := p.strikes(); now {
+		if f, delay, now := p.strikes(n); now {
 			switch f {
 			case Cut:
 				return
@@ -192,7 +205,7 @@ func (p *Proxy) answers(to, from net.Conn) {
 				silent = true
 				continue
 			case Late:
-				time.Sleep(Delay)
+				time.Sleep(delay)
 			}
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
