@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"portreeve/internal/store"
+	"portreeve/ledger"
 	"portreeve/ledger/ledgertest"
+	"portreeve/rules"
 )
 
 // A block is lifted on one host while another one, whose disk is slow, still writes down
@@ -81,5 +83,53 @@ func TestToldAgain(t *testing.T) {
 	}
 	if got := b.Usage(account, time.Now()); got.Messages != 1 {
 		t.Errorf("used since the quota began afresh: %+v", got)
+	}
+}
+
+// A store that was emptied is told again what was sent within the hour, and what is under
+// way; not what a reset has given back.
+func TestQuotaOfAnEmptiedStore(t *testing.T) {
+	s, o := server(t)
+	a, b := newMX(t, "mx1", o), newMX(t, "mx2", o)
+	ctx := context.Background()
+	again := func(login string) ledger.Charge {
+		return ledger.Charge{Login: login, Instance: "1a.2b." + login, Recipients: 1}
+	}
+	const given = "eva@domena.cz"
+	if _, err := a.Charge(ctx, again(given), limits, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Reset(ctx, given); err != nil {
+		t.Fatal(err)
+	}
+	b.told()
+	a.until("the reset is heard", func() bool { return a.Embedded.Usage(given, time.Now()).Messages == 0 })
+	if a.send("m1") || b.send("m1") {
+		t.Fatal("no place")
+	}
+	if _, err := b.Charge(ctx, again(account), limits, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	a.Reserve(account, "open", rules.Limits{}, time.Now(), true)
+	a.told()
+	b.told()
+	a.Forget()
+	b.Forget()
+	s.Do("FLUSHALL")
+	want := ledger.Usage{Messages: 3, Recipients: 3, ReservedMessages: 1, ReservedRecipients: 1}
+	for _, h := range []*mx{a, b} {
+		h.until("the store has all again", func() bool { return h.Usage(account, time.Now()) == want })
+	}
+	if _, err := b.Charge(ctx, again(account), limits, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []*mx{a, b} {
+		h.told()
+		if got := h.Usage(account, time.Now()); got != want {
+			t.Errorf("%s: %+v, want %+v", h.name, got, want)
+		}
+		if got := h.Usage(given, time.Now()); got != (ledger.Usage{}) {
+			t.Errorf("%s: what was given back is used: %+v", h.name, got)
+		}
 	}
 }

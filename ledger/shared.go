@@ -49,8 +49,8 @@ type Shared struct {
 	link     *valkey.Client
 	out      *outbox
 	host     uint16
-	process  string // names this process in its messages' names
-	validity time.Duration
+	process  string       // names this process in its messages' names
+	validity atomic.Int64 // a time.Duration
 	others   *others
 	lifted   lifted      // guarded by the memory's lock
 	repeats  chan repeat // refusals to be counted at the store
@@ -92,9 +92,10 @@ func OpenShared(ctx context.Context, e *Embedded, c Counting, validity time.Dura
 	}
 	s := &Shared{
 		Embedded: e, o: o, out: out, host: journal.HostNumber(o.Host), process: journal.NewIDs(o.Host).Next(o.Store.Now()).String(),
-		validity: validity, others: newOthers(), repeats: make(chan repeat, maxRepeats),
+		others: newOthers(), repeats: make(chan repeat, maxRepeats),
 	}
 	s.counting.Store(&c)
+	s.validity.Store(int64(validity))
 	if err := s.loadPeers(ctx); err != nil {
 		return nil, fmt.Errorf("reading the hosts of the shared store: %w", err)
 	}
@@ -257,6 +258,8 @@ func (c Counting) wire(w Window) valkey.Window {
 	return valkey.Window{Limit: w.Limit, Length: w.Length, Once: w.Once, Keep: c.retention()}
 }
 
+func (s *Shared) grantsLast() time.Duration { return time.Duration(s.validity.Load()) }
+
 func (s *Shared) wire(w Window) valkey.Window { return s.counting.Load().wire(w) }
 
 // write puts an event into the file, in the transaction of what it is about.
@@ -282,5 +285,9 @@ func (s *Shared) later(ctx context.Context, e event, writes ...func(store.Tx) er
 // Prune implements Ledger.
 func (s *Shared) Prune(ctx context.Context, now time.Time, c Counting, validity time.Duration) error {
 	s.counting.Store(&c)
+	s.validity.Store(int64(validity))
+	if err := s.pruneCharged(ctx, now); err != nil {
+		return err
+	}
 	return s.Embedded.Prune(ctx, now, c, validity)
 }

@@ -94,7 +94,7 @@ func (s *Shared) moot(e event, now time.Time) bool {
 	case tellFailure, tellBlock, tellClear:
 		return age >= s.counting.Load().retention()
 	case tellGrant:
-		return age >= s.validity
+		return age >= s.grantsLast()
 	case tellVisit:
 		return age >= rules.KnownFor
 	case tellCharge, tellRelease:
@@ -129,7 +129,7 @@ func (s *Shared) add(ctx context.Context, b *batch, e event) {
 			}
 		}
 	case tellGrant:
-		b.Grant(e.Client, e.Login, e.at(), s.validity, maxGrants)
+		b.Grant(e.Client, e.Login, e.at(), s.grantsLast(), maxGrants)
 	case tellVisit:
 		b.Visit(e.Login, e.Client, e.at(), rules.KnownFor, maxVisits)
 	case tellCharge:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"portreeve/internal/store"
 	"portreeve/ledger/valkey"
@@ -15,9 +16,12 @@ func (s *Shared) hear(ctx context.Context, changes valkey.Changes) error {
 	for _, login := range changes.Resets {
 		s.quotas.reset(login)
 		s.others.forget(login)
-		s.db.Later(dropQuota(login))
+		s.db.Later(dropCharged(login))
 	}
 	s.begun, s.lost = s.begun || changes.Start, s.lost || changes.Lost
+	if changes.Lost {
+		s.renewed = time.Time{} // nor has it the places of messages that are under way
+	}
 	if changes.Start {
 		// What is blocked here, too: its block may have been lifted, and times are of the
 		// clocks as they were.
