@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -108,6 +109,9 @@ func (w *work) check(h *mx) {
 		}
 	}
 	for _, id := range w.entries {
+		if strings.HasSuffix(w.t.Name(), "/emptied") {
+			break // its host has it
+		}
 		if _, err := h.journal.Get(context.Background(), id); err != nil {
 			w.t.Errorf("%s: %s: %v", h.name, id, err)
 		}
@@ -121,25 +125,66 @@ func TestAnswersLost(t *testing.T) {
 		"cut": valkeytest.Cut, "torn": valkeytest.Tear, "half closed": valkeytest.HalfClose,
 		"silent": valkeytest.Silence, "late": valkeytest.Late,
 	} {
-		t.Run(name, func(t *testing.T) { loseAnswers(t, f) })
+		t.Run(name, func(t *testing.T) {
+			disturb(t, func(_ *valkeytest.Server, proxies []*valkeytest.Proxy) func() {
+				for i, p := range proxies {
+					p.Fail(5+4*i, f)
+				}
+				return func() {
+					for _, p := range proxies {
+						p.Fail(0, f)
+						p.Heal()
+					}
+				}
+			})
+		})
 	}
 }
 
-func loseAnswers(t *testing.T, f valkeytest.Fault) {
+// The same, while somebody does to the server what an administrator may do.
+func TestServerIsDisturbed(t *testing.T) {
+	for name, command := range map[string][]string{
+		"clients killed":    {"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"},
+		"scripts forgotten": {"SCRIPT", "FLUSH"},
+		"emptied":           {"FLUSHALL"},
+		"paused":            {"CLIENT", "PAUSE", "150", "ALL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disturb(t, func(s *valkeytest.Server, _ []*valkeytest.Proxy) func() {
+				stop, stopped := make(chan bool), make(chan bool)
+				go func() {
+					defer close(stopped)
+					for {
+						select {
+						case <-stop:
+							return
+						case <-time.After(70 * time.Millisecond):
+							if _, err := s.Try(command...); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+				}()
+				return func() {
+					close(stop)
+					<-stopped
+				}
+			})
+		})
+	}
+}
+
+func disturb(t *testing.T, begin func(*valkeytest.Server, []*valkeytest.Proxy) (end func())) {
 	s, o := server(t)
 	const within = 200 * time.Millisecond
 	o.Timeout = within
 	w := &work{t: t, failed: map[netip.Addr]int{}, sent: map[string]int{}}
 	var proxies []*valkeytest.Proxy
 	for i := range 2 {
-		p := valkeytest.StartProxy(t, s.Addr)
-		behind := o
-		behind.Addresses = []string{p.Addr}
-		h := newMX(t, fmt.Sprintf("mx%d", i+1), behind)
-		h.up(true)
-		p.Fail(5+4*i, f)
+		h, p := behind(t, fmt.Sprintf("mx%d", i+1), o, s.Addr)
 		w.hosts, proxies = append(w.hosts, h), append(proxies, p)
 	}
+	end := begin(s, proxies)
 	var all sync.WaitGroup
 	for i, h := range w.hosts {
 		for lane := range 4 {
@@ -151,12 +196,11 @@ func loseAnswers(t *testing.T, f valkeytest.Fault) {
 		}
 	}
 	all.Wait()
-	for _, p := range proxies {
-		p.Fail(0, f)
-		p.Heal()
-	}
+	end()
 	for _, h := range w.hosts {
 		h.up(true)
+		h.told()
+		h.hears() // that it was emptied, perhaps
 		h.told()
 	}
 	t.Logf("the longest decision took %s; trouble: %d and %d", w.worst, w.hosts[0].log.count("is away"), w.hosts[1].log.count("is away"))

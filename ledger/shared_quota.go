@@ -168,7 +168,7 @@ func (s *Shared) Usage(login string, now time.Time) Usage {
 	}
 }
 
-// Reset implements Ledger.
+// Reset implements Ledger. While the store is away, it is as with Unblock.
 func (s *Shared) Reset(ctx context.Context, login string) error {
 	s.quotas.reset(login)
 	s.others.forget(login)
@@ -176,6 +176,9 @@ func (s *Shared) Reset(ctx context.Context, login string) error {
 	e := event{Kind: tellReset, Login: login, ID: s.ids.Next(now).String(), Time: now.UnixNano()}
 	if err := s.later(ctx, e, dropCharged(login)); err != nil {
 		return fmt.Errorf("starting a quota afresh: %w: it is fresh until the daemon restarts", err)
+	}
+	if !s.link.Up() {
+		return fmt.Errorf("the quota begins afresh on this host, and on the others once the shared store is back: %w: see `portreeve status`", valkey.ErrAway)
 	}
 	return nil
 }
