@@ -4,6 +4,7 @@ package ledger_test
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -131,5 +132,51 @@ func TestQuotaOfAnEmptiedStore(t *testing.T) {
 		if got := h.Usage(given, time.Now()); got != (ledger.Usage{}) {
 			t.Errorf("%s: what was given back is used: %+v", h.name, got)
 		}
+	}
+}
+
+// Prefix lengths and limits are changed by a reload, on one host after the other.
+func TestReload(t *testing.T) {
+	_, o := server(t)
+	a, b := newMX(t, "mx1", o), newMX(t, "mx2", o)
+	ctx := context.Background()
+	a.fail(5)
+	b.fail(6)
+	a.block("narrow")
+	soon(t, b, "the block is known", func() bool { return b.Tally(guessers, time.Now(), ledgertest.Window).Block == "narrow" })
+
+	// ipv4_prefix = 24: what was counted by addresses is no count of the network, and ends
+	// by itself; unblock finds it.
+	wide := netip.MustParsePrefix("192.0.2.0/24")
+	for n, h := range []*mx{a, b, a, b} {
+		f := rules.Failure{Time: time.Now(), Client: guesser, Login: account, Shown: account, Counted: true}
+		got, err := h.AddFailure(ctx, wide, f, ledgertest.Counting)
+		if err != nil || got.Client.Count != n+1 {
+			t.Fatalf("failure %d of the network: %+v, %v", n+1, got, err)
+		}
+	}
+	// limit = 3 on one host: it blocks, and the other one does not, until it has the same.
+	lower := ledgertest.Counting
+	lower.Client.Limit = 3
+	b.CountBy(lower)
+	b.LoginFailures(account, time.Now())
+	id, err := b.BeginBlock(ctx, wide, "wide", time.Now(), lower.Client)
+	if err != nil || id != "wide" {
+		t.Fatalf("%q, %v", id, err)
+	}
+	if got := a.Tally(wide, time.Now(), ledgertest.Window); got.Block != "" || got.Count != 3 {
+		t.Errorf("the other limit: %+v", got)
+	}
+	a.CountBy(lower)
+	a.Failures(wide, netip.Addr{}, time.Now())
+	if got := a.Tally(wide, time.Now(), lower.Client); got.Block != "wide" || got.Count != 4 {
+		t.Errorf("with the same limit: %+v", got)
+	}
+	lifted, err := a.Unblock(ctx, guesser, time.Now(), lower.Client)
+	if err != nil || len(lifted) != 2 {
+		t.Errorf("lifted: %+v, %v", lifted, err)
+	}
+	for _, p := range []netip.Prefix{guessers, wide} {
+		soon(t, b, p.String()+" is free", func() bool { return b.Tally(p, time.Now(), lower.Client).Count == 0 })
 	}
 }

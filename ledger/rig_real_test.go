@@ -132,7 +132,7 @@ func (h *mx) open() {
 	if h.db, err = store.Open(h.path, store.Schema, h.store.Now()); err != nil {
 		h.t.Fatal(err)
 	}
-	e, err := ledger.OpenEmbedded(ctx, h.db, journal.NewIDs(h.name), 1000, h.store.Now(), ledgertest.Counting, ledgertest.Validity)
+	e, err := ledger.OpenEmbedded(ctx, h.db, journal.NewIDs(h.name), 20_000, h.store.Now(), ledgertest.Counting, ledgertest.Validity)
 	if err != nil {
 		h.t.Fatal(err)
 	}

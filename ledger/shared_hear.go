@@ -38,7 +38,7 @@ func (s *Shared) hear(ctx context.Context, changes valkey.Changes) error {
 		s.unheard = s.unheard[len(some):]
 	}
 	if s.begun {
-		if err := s.compareMarks(ctx, s.lost); err != nil {
+		if err := s.compareMarks(ctx, s.lost); err != nil && ctx.Err() == nil {
 			s.o.Log.Error("shared store may miss what this host knows", "error", err)
 		}
 		s.begun, s.lost = false, false
