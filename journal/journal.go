@@ -61,7 +61,7 @@ func (j *Journal) Write(ctx context.Context, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("recording %s: %w", e.ID, err)
 	}
-	tell, told := func(store.Tx) error { return nil }, func() {}
+	tell, told := func(store.Tx) error { return nil }, func(error) {}
 	if j.others != nil {
 		tell, told = j.others.Tell(e.ID)
 	}
@@ -72,7 +72,7 @@ func (j *Journal) Write(ctx context.Context, e Entry) error {
 		}
 		return tell(tx)
 	})
-	told()
+	told(err)
 	if err != nil {
 		return fmt.Errorf("recording %s: %w", e.ID, err)
 	}

@@ -13,8 +13,8 @@ import (
 // often each was given.
 type Others interface {
 	// Tell makes an entry known to the other hosts: write belongs to the transaction
-	// that writes it, written is called after that.
-	Tell(id string) (write func(store.Tx) error, written func())
+	// that writes it, written is called after that, with its error.
+	Tell(id string) (write func(store.Tx) error, written func(error))
 	// Again counts refusals under an id, of whichever host. Counts may be lost.
 	Again(id string, r Repeats)
 	// Find looks for an id; ErrUnknown is for one that no host has told.

@@ -32,3 +32,12 @@ func (s *Shared) Strange() error {
 
 // Wire is a failure as the store has it, told by the first host.
 func Wire(f rules.Failure) valkey.Failure { return toWire(f, 1, f.Time) }
+
+// Deaf keeps the host from hearing what others have changed.
+func (s *Shared) Deaf() (hear func()) {
+	s.poll.Lock()
+	return s.poll.Unlock
+}
+
+// Forget forgets what was acknowledged of late, as after some time.
+func (s *Shared) Forget() { s.out.lately() }

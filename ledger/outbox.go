@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -18,7 +19,7 @@ const (
 	maxWaiting = 500_000
 	// keepTold is how long an event that was acknowledged is remembered, and maxTold how
 	// many are. A replica that takes over may not have heard of them: then they are told
-	// again.
+	// again, however long it has taken to take over.
 	keepTold = 15 * time.Second
 	maxTold  = 50_000
 	// batchSize is how many are told together.
@@ -68,10 +69,12 @@ type outbox struct {
 
 	mu      sync.Mutex
 	last    int64
-	waiting []int64        // in order
-	gone    []int64        // to be deleted
-	told    []acknowledged // of late, the oldest first
-	dropped int            // since somebody asked
+	waiting []int64         // in order
+	gone    []int64         // to be deleted
+	told    []acknowledged  // of late, the oldest first
+	held    bool            // of late is: before the store was lost
+	only    map[int64]event // what waits and could not be written, or not in time
+	dropped int             // since somebody asked
 }
 
 // acknowledged is an event that the store has.
@@ -118,13 +121,19 @@ func (e event) put(seq int64) func(store.Tx) error {
 	}
 }
 
-// send makes an event that was put, and was not told at once, one to be told.
-func (o *outbox) send(seq int64) {
+// send makes an event that was put, and was not told at once, one to be told. One whose
+// write failed, or takes longer than its caller could wait, is told from memory.
+func (o *outbox) send(n numbered, written error) {
 	o.mu.Lock()
-	o.insert(seq)
+	if written != nil && len(o.only) < maxTold {
+		if o.only == nil {
+			o.only = map[int64]event{}
+		}
+		o.only[n.seq] = n.event
+	}
+	o.insert(n.seq)
 	for len(o.waiting) > o.most {
-		o.gone = append(o.gone, o.waiting[0])
-		o.waiting = o.waiting[1:]
+		o.forget(o.waiting[0])
 		o.dropped++
 	}
 	o.mu.Unlock()
@@ -156,11 +165,33 @@ func (o *outbox) done(n numbered) {
 	defer o.mu.Unlock()
 	o.forget(n.seq)
 	o.told = append(o.told, acknowledged{n, now})
+	o.age(now)
+}
+
+// age lets go what was acknowledged long enough ago. The lock is held.
+func (o *outbox) age(now time.Time) {
 	old := 0
-	for old < len(o.told) && (now.Sub(o.told[old].at) > keepTold || len(o.told)-old > maxTold) {
+	for old < len(o.told) && (!o.held && now.Sub(o.told[old].at) > keepTold || len(o.told)-old > maxTold) {
 		old++
 	}
 	o.told = o.told[old:]
+}
+
+// hold tells that the store is lost: what it had acknowledged until now is kept until
+// lately, or unhold, is called.
+func (o *outbox) hold() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.held {
+		o.age(time.Now())
+		o.held = true
+	}
+}
+
+func (o *outbox) unhold() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held = false
 }
 
 // forget takes an event out. The lock is held.
@@ -171,20 +202,19 @@ func (o *outbox) forget(seq int64) {
 	case known:
 		o.waiting = slices.Delete(o.waiting, at, at+1)
 	}
+	delete(o.only, seq)
 	o.gone = append(o.gone, seq)
 }
 
 // lately takes the events that were acknowledged of late.
 func (o *outbox) lately() (events []event) {
-	before := time.Now().Add(-keepTold)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.age(time.Now())
 	for _, a := range o.told {
-		if a.at.After(before) {
-			events = append(events, a.event)
-		}
+		events = append(events, a.event)
 	}
-	o.told = nil
+	o.told, o.held = nil, false
 	return events
 }
 
@@ -228,9 +258,14 @@ func (o *outbox) next(ctx context.Context) ([]numbered, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, seq := range wanted { // their writes failed
-		o.forget(seq)
+	for _, seq := range wanted { // their writes failed, or are slow
+		if e, known := o.only[seq]; known {
+			list = append(list, numbered{seq, e})
+		} else {
+			o.forget(seq)
+		}
 	}
+	slices.SortFunc(list, func(a, b numbered) int { return cmp.Compare(a.seq, b.seq) })
 	return list, nil
 }
 

@@ -2,10 +2,12 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"portreeve/internal/store"
@@ -76,8 +78,8 @@ func TestOutbox(t *testing.T) {
 	b := newBox(t)
 	one, two, three := b.add("1"), b.add("2"), b.add("3")
 	b.want() // nobody has given up telling them at once
-	b.send(three)
-	b.send(one)
+	b.send(numbered{seq: three}, nil)
+	b.send(numbered{seq: one}, nil)
 	b.want("1", "3")
 	b.done(numbered{two, event{ID: "2"}})
 	b.done(numbered{one, event{ID: "1"}})
@@ -109,11 +111,39 @@ func TestOutboxLately(t *testing.T) {
 	}
 }
 
+// A fail-over may take longer than what was acknowledged is remembered otherwise; and
+// what is acknowledged after it does not push out what was before.
+func TestOutboxLatelyIsBeforeTheLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &outbox{wake: make(chan struct{}, 1), most: maxWaiting}
+		o.done(numbered{1, event{ID: "old"}})
+		time.Sleep(keepTold + time.Second)
+		o.done(numbered{2, event{ID: "last"}})
+		time.Sleep(time.Second)
+		o.hold()
+		time.Sleep(time.Minute)
+		o.hold()
+		o.done(numbered{3, event{ID: "after"}})
+		var ids []string
+		for _, e := range o.lately() {
+			ids = append(ids, e.ID)
+		}
+		if !slices.Equal(ids, []string{"last", "after"}) {
+			t.Errorf("told again: %v", ids)
+		}
+		o.done(numbered{4, event{ID: "later"}})
+		time.Sleep(keepTold + time.Second)
+		if list := o.lately(); len(list) != 0 {
+			t.Errorf("told again, once more: %v", list)
+		}
+	})
+}
+
 func TestOutboxHasABound(t *testing.T) {
 	b := newBox(t)
 	b.most = 3
 	for i := range 5 {
-		b.send(b.add(fmt.Sprint(i)))
+		b.send(numbered{seq: b.add(fmt.Sprint(i))}, nil)
 	}
 	b.want("2", "3", "4")
 	if n := b.forgotten(); n != 2 || b.forgotten() != 0 {
@@ -137,8 +167,8 @@ func TestOutboxHasABound(t *testing.T) {
 // An event whose write failed is let go, and one that nobody can read is told of.
 func TestOutboxWithoutARow(t *testing.T) {
 	b := newBox(t)
-	b.send(b.number())
-	b.send(b.add("1"))
+	b.send(numbered{seq: b.number()}, nil)
+	b.send(numbered{seq: b.add("1")}, nil)
 	b.want("1")
 	if n := b.length(); n != 1 {
 		t.Errorf("%d wait, want 1", n)
@@ -151,9 +181,48 @@ func TestOutboxWithoutARow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.send(seq)
+	b.send(numbered{seq: seq}, nil)
 	list, err := b.next(context.Background())
 	if err != nil || len(list) != 2 || list[1].Kind != "" {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// An event whose caller could not wait for the file, and one that the file will never
+// have, are told all the same.
+func TestOutboxWithASlowFile(t *testing.T) {
+	b := newBox(t)
+	begun, slow := make(chan bool), make(chan bool)
+	go b.db.Write(context.Background(), func(store.Tx) error { //nolint:errcheck // it writes nothing
+		close(begun)
+		<-slow
+		return nil
+	})
+	<-begun
+	n := numbered{b.number(), event{Kind: tellEntry, ID: "late"}}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	err := b.db.Write(ctx, n.put(n.seq))
+	if err == nil {
+		t.Fatal("it was written at once")
+	}
+	b.send(n, err)
+	never := numbered{b.number(), event{Kind: tellEntry, ID: "never"}}
+	b.send(never, errors.New("disk full"))
+	b.want("late", "never")
+	close(slow)
+	b.want("late", "never")
+	for _, told := range []numbered{n, never} {
+		b.done(told)
+	}
+	b.want()
+	if err := b.sweep(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	b.shut()
+	b.open()
+	b.want()
+	if len(b.only) > 0 {
+		t.Errorf("it is remembered: %v", b.only)
 	}
 }

@@ -105,7 +105,7 @@ type mx struct {
 	log     lines
 }
 
-// newMX makes a host and opens it. It remembers a thousand clients, or as many as it
+// newMX makes a host and opens it. It remembers 20,000 clients, or as many as it
 // is told.
 func newMX(t testing.TB, name string, o valkey.Options, most ...int) *mx {
 	t.Helper()
@@ -115,7 +115,7 @@ func newMX(t testing.TB, name string, o valkey.Options, most ...int) *mx {
 	if o.Timeout == 0 {
 		o.Timeout = 8 * time.Second // what is tried here is not how fast this machine is
 	}
-	h := &mx{t: t, name: name, path: filepath.Join(t.TempDir(), name+".db"), store: o, most: slices.Max(append(most, 1000))}
+	h := &mx{t: t, name: name, path: filepath.Join(t.TempDir(), name+".db"), store: o, most: slices.Max(append(most, 20_000))}
 	h.open()
 	t.Cleanup(func() {
 		if h.db != nil {

@@ -49,9 +49,10 @@ type Shared struct {
 	link     *valkey.Client
 	out      *outbox
 	host     uint16
-	process  string // names this process in its messages' names
-	validity time.Duration
+	process  string       // names this process in its messages' names
+	validity atomic.Int64 // a time.Duration
 	others   *others
+	lifted   lifted      // guarded by the memory's lock
 	repeats  chan repeat // refusals to be counted at the store
 	counting atomic.Pointer[Counting]
 	status   atomic.Pointer[linkStatus]
@@ -65,6 +66,7 @@ type Shared struct {
 	asked    time.Time  // for the hosts' names, and the store's memory
 	full     bool       // the store's memory, as it was logged
 	evicts   bool
+	twin     bool // another host has this one's name
 
 	stop  context.CancelFunc
 	ended sync.WaitGroup
@@ -88,9 +90,10 @@ func OpenShared(ctx context.Context, e *Embedded, c Counting, validity time.Dura
 	}
 	s := &Shared{
 		Embedded: e, o: o, out: out, host: journal.HostNumber(o.Host), process: journal.NewIDs(o.Host).Next(o.Store.Now()).String(),
-		validity: validity, others: newOthers(), repeats: make(chan repeat, maxRepeats),
+		others: newOthers(), repeats: make(chan repeat, maxRepeats),
 	}
 	s.counting.Store(&c)
+	s.validity.Store(int64(validity))
 	if err := s.loadPeers(ctx); err != nil {
 		return nil, fmt.Errorf("reading the hosts of the shared store: %w", err)
 	}
@@ -178,6 +181,9 @@ func (s *Shared) Listen(ctx context.Context) error {
 	s.poll.Lock()
 	defer s.poll.Unlock()
 	was, wasAway := s.link.Up(), s.Away() != nil
+	if !was {
+		s.out.hold()
+	}
 	changes, err := s.link.Probe(ctx)
 	if err == nil {
 		err = s.hear(ctx, changes)
@@ -185,10 +191,11 @@ func (s *Shared) Listen(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	s.report(err)
 	if err != nil {
+		s.report(err)
 		return err
 	}
+	s.report(s.link.Slow())
 	// A replica that took over may not have what the old server acknowledged.
 	if now := time.Now(); !was && (wasAway || now.Sub(s.toldLast) >= tellAgainEvery) {
 		s.toldLast = now
@@ -196,6 +203,7 @@ func (s *Shared) Listen(ctx context.Context) error {
 			s.o.Log.Error("shared store may miss what was told last", "error", err)
 		}
 	}
+	s.out.unhold()
 	s.upkeep(ctx)
 	return nil
 }
@@ -248,6 +256,8 @@ func (c Counting) wire(w Window) valkey.Window {
 	return valkey.Window{Limit: w.Limit, Length: w.Length, Once: w.Once, Keep: c.retention()}
 }
 
+func (s *Shared) grantsLast() time.Duration { return time.Duration(s.validity.Load()) }
+
 func (s *Shared) wire(w Window) valkey.Window { return s.counting.Load().wire(w) }
 
 // write puts an event into the file, in the transaction of what it is about.
@@ -266,12 +276,16 @@ func (s *Shared) write(ctx context.Context, seq int64, e event, writes ...func(s
 func (s *Shared) later(ctx context.Context, e event, writes ...func(store.Tx) error) error {
 	seq := s.out.number()
 	err := s.write(ctx, seq, e, writes...)
-	s.out.send(seq)
+	s.out.send(numbered{seq, e}, err)
 	return err
 }
 
 // Prune implements Ledger.
 func (s *Shared) Prune(ctx context.Context, now time.Time, c Counting, validity time.Duration) error {
 	s.counting.Store(&c)
+	s.validity.Store(int64(validity))
+	if err := s.pruneCharged(ctx, now); err != nil {
+		return err
+	}
 	return s.Embedded.Prune(ctx, now, c, validity)
 }

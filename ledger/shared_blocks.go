@@ -91,12 +91,14 @@ func (s *Shared) Unblock(ctx context.Context, client netip.Addr, now time.Time, 
 	seq := s.out.number()
 	e := event{Kind: tellClear, Client: client.String(), Time: now.UnixNano()}
 	err := s.write(ctx, seq, e, c.write)
+	before, told := s.link.Clear(names, now, s.wire(w))
+	if told != nil {
+		s.out.send(numbered{seq, e}, err)
+	}
 	if err != nil {
 		err = fmt.Errorf("lifting a block: %w: it is lifted until the daemon restarts", err)
 	}
-	before, told := s.link.Clear(names, now, s.wire(w))
 	if told != nil {
-		s.out.send(seq)
 		return c.lifted, errors.Join(err, fmt.Errorf("the block is lifted on this host, and on the others once the shared store is back: %w: see `portreeve status`", told))
 	}
 	s.out.done(numbered{seq, e})

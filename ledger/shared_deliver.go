@@ -94,7 +94,7 @@ func (s *Shared) moot(e event, now time.Time) bool {
 	case tellFailure, tellBlock, tellClear:
 		return age >= s.counting.Load().retention()
 	case tellGrant:
-		return age >= s.validity
+		return age >= s.grantsLast()
 	case tellVisit:
 		return age >= rules.KnownFor
 	case tellCharge, tellRelease:
@@ -129,7 +129,7 @@ func (s *Shared) add(ctx context.Context, b *batch, e event) {
 			}
 		}
 	case tellGrant:
-		b.Grant(e.Client, e.Login, e.at(), s.validity, maxGrants)
+		b.Grant(e.Client, e.Login, e.at(), s.grantsLast(), maxGrants)
 	case tellVisit:
 		b.Visit(e.Login, e.Client, e.at(), rules.KnownFor, maxVisits)
 	case tellCharge:
@@ -137,7 +137,7 @@ func (s *Shared) add(ctx context.Context, b *batch, e event) {
 	case tellRelease:
 		b.Release(valkey.Place{Login: e.Login, Message: e.ID})
 	case tellReset:
-		b.Reset(e.Login)
+		b.Reset(e.Login, e.ID, e.at())
 	case tellEntry:
 		s.addEntry(ctx, b, e.ID)
 	}
@@ -184,6 +184,10 @@ func (s *Shared) upkeep(ctx context.Context) {
 	s.asked = now
 	if err := s.askPeers(ctx); err != nil {
 		s.o.Log.Warn("names of the other hosts not kept", "error", err)
+	}
+	if s.link.Twin() && !s.twin {
+		s.twin = true
+		s.o.Log.Error("another host that shares the store has this one's name, so their ids and messages may be taken for each other's: give each a name of its own (hostnamectl)", "name", s.o.Host)
 	}
 	m := s.link.ReadMemory(ctx)
 	if m.Evicts() && !s.evicts {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"portreeve/internal/store"
 	"portreeve/journal"
@@ -19,10 +20,21 @@ func (s *Shared) Entries() journal.Others { return sharedEntries{s} }
 type sharedEntries struct{ s *Shared }
 
 // Tell implements journal.Others.
-func (e sharedEntries) Tell(id string) (write func(store.Tx) error, written func()) {
-	seq := e.s.out.number()
-	return event{Kind: tellEntry, ID: id, Time: e.s.o.Store.Now().UnixNano()}.put(seq), func() { e.s.out.send(seq) }
+func (e sharedEntries) Tell(id string) (write func(store.Tx) error, written func(error)) {
+	n := numbered{e.s.out.number(), event{Kind: tellEntry, ID: id, Time: e.s.o.Store.Now().UnixNano()}}
+	return n.put(n.seq), func(err error) {
+		if err == nil {
+			e.s.out.send(n, nil)
+			return
+		}
+		// The entry is read from the file. A disk that is slow may have it by then; one that
+		// is full will not, and the entry is in the log.
+		time.AfterFunc(writtenLater, func() { e.s.out.send(n, nil) })
+	}
 }
+
+// writtenLater is when an entry is looked for whose writer could not wait for the file.
+const writtenLater = 10 * time.Second
 
 // repeat is further refusals under an id.
 type repeat struct {

@@ -34,7 +34,7 @@ func (s *Shared) AddFailure(ctx context.Context, prefix netip.Prefix, f rules.Fa
 	s.odd("counting a failed login", err)
 	werr := s.remember(<-written)
 	if err != nil {
-		s.out.send(seq)
+		s.out.send(numbered{seq, e}, werr)
 		return n.Tallies, werr
 	}
 	s.out.done(numbered{seq, e})

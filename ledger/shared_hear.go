@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"portreeve/internal/store"
 	"portreeve/ledger/valkey"
@@ -15,11 +16,14 @@ func (s *Shared) hear(ctx context.Context, changes valkey.Changes) error {
 	for _, login := range changes.Resets {
 		s.quotas.reset(login)
 		s.others.forget(login)
-		s.db.Later(dropQuota(login))
+		s.db.Later(dropCharged(login))
+	}
+	if changes.Lost {
+		s.renewed = time.Time{} // nor has it the places of messages that are under way
 	}
 	if changes.Start {
 		// Before what others know is in this host's file as well: it would be told that.
-		if err := s.compareMarks(ctx, changes.Lost); err != nil {
+		if err := s.compareMarks(ctx, changes.Lost); err != nil && ctx.Err() == nil {
 			s.o.Log.Error("shared store may miss what this host knows", "error", err)
 		}
 		// What is blocked here, too: its block may have been lifted, and times are of the

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
+	"portreeve/internal/store"
 	"portreeve/ledger/valkey"
 	"portreeve/rules"
 )
@@ -68,7 +69,35 @@ func (s *Shared) Finish(ctx context.Context, transaction string, accepted bool, 
 		return s.charged(s.later(ctx, e))
 	}
 	e.Kind = tellCharge
-	return s.charged(s.later(ctx, e, putQuota(r.login, r.recipients, now)))
+	return s.charged(s.later(ctx, e, putQuota(r.login, r.recipients, now), e.putCharged))
+}
+
+// putCharged remembers a message by its name.
+func (e event) putCharged(tx store.Tx) error {
+	_, err := tx.Exec("insert into charged(message, login, recipients, time) values(?, ?, ?, ?) on conflict(message) do nothing",
+		e.ID, e.Login, e.Recipients, e.Time)
+	return err
+}
+
+// dropCharged forgets what an account has used, and its messages.
+func dropCharged(login string) func(store.Tx) error {
+	return func(tx store.Tx) error {
+		if _, err := tx.Exec("delete from charged where login = ?", login); err != nil {
+			return err
+		}
+		return dropQuota(login)(tx)
+	}
+}
+
+func (s *Shared) pruneCharged(ctx context.Context, now time.Time) error {
+	err := s.db.Write(ctx, func(tx store.Tx) error {
+		_, err := tx.Exec("delete from charged where time <= ?", now.Add(-time.Hour).UnixNano())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("pruning the messages that were charged: %w", err)
+	}
+	return nil
 }
 
 func (s *Shared) charged(err error) error {
@@ -101,8 +130,19 @@ func (s *Shared) Charge(ctx context.Context, c Charge, l rules.Limits, now time.
 		return room(u), nil
 	}
 	c.Always = true
-	_, err = s.Embedded.Charge(ctx, c, l, now)
-	return room(u), err
+	if _, taken := s.quotas.charge(c, l, now); !taken {
+		return room(u), nil
+	}
+	return room(u), s.writeQuota(ctx, func(tx store.Tx) error {
+		if err := chargeEvent(p, now).putCharged(tx); err != nil {
+			return err
+		}
+		return putQuota(c.Login, c.Recipients, now)(tx)
+	})
+}
+
+func chargeEvent(p valkey.Place, now time.Time) event {
+	return event{Kind: tellCharge, Login: p.Login, ID: p.Message, Recipients: p.Recipients, Time: now.UnixNano()}
 }
 
 // chargeAlone charges while the store is away; it will hear of it.
@@ -111,8 +151,8 @@ func (s *Shared) chargeAlone(ctx context.Context, c Charge, p valkey.Place, l ru
 	if !taken {
 		return room, nil
 	}
-	e := event{Kind: tellCharge, Login: c.Login, ID: p.Message, Recipients: c.Recipients, Time: now.UnixNano()}
-	return room, s.charged(s.later(ctx, e, putQuota(c.Login, c.Recipients, now)))
+	e := chargeEvent(p, now)
+	return room, s.charged(s.later(ctx, e, putQuota(c.Login, c.Recipients, now), e.putCharged))
 }
 
 // Usage implements Ledger.
@@ -128,13 +168,17 @@ func (s *Shared) Usage(login string, now time.Time) Usage {
 	}
 }
 
-// Reset implements Ledger.
+// Reset implements Ledger. While the store is away, it is as with Unblock.
 func (s *Shared) Reset(ctx context.Context, login string) error {
 	s.quotas.reset(login)
 	s.others.forget(login)
-	e := event{Kind: tellReset, Login: login, Time: s.o.Store.Now().UnixNano()}
-	if err := s.later(ctx, e, dropQuota(login)); err != nil {
+	now := s.o.Store.Now()
+	e := event{Kind: tellReset, Login: login, ID: s.ids.Next(now).String(), Time: now.UnixNano()}
+	if err := s.later(ctx, e, dropCharged(login)); err != nil {
 		return fmt.Errorf("starting a quota afresh: %w: it is fresh until the daemon restarts", err)
+	}
+	if !s.link.Up() {
+		return fmt.Errorf("the quota begins afresh on this host, and on the others once the shared store is back: %w: see `portreeve status`", valkey.ErrAway)
 	}
 	return nil
 }

@@ -29,6 +29,9 @@ func (s *Shared) take(name string, k valkey.Counter) {
 	of := news{name: name, insert: insertGuessed}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.lifted.overtook(name, k.Clearing) {
+		return
+	}
 	if isLogin(name) {
 		of.learned = s.logins.merge(name, h, now, w.Login)
 		s.logins.touch(name)

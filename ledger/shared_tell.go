@@ -14,7 +14,8 @@ import (
 )
 
 // tellAll puts into the outbox what the file knows and the store may need: failures
-// that count, blocks, POP logins. It is told again, so it may be there already.
+// that count, blocks, POP logins, the messages of the hour. It is told again, so it may
+// be there already.
 func (s *Shared) tellAll(ctx context.Context) (n int, err error) {
 	now, c := s.o.Store.Now(), *s.counting.Load()
 	var events []event
@@ -40,9 +41,17 @@ func (s *Shared) tellAll(ctx context.Context) (n int, err error) {
 		}
 	}
 	if err == nil {
-		err = s.each(ctx, "select client, login, last from grants where last > ?", []any{now.Add(-s.validity).UnixNano()}, func(rows *sql.Rows) error {
+		err = s.each(ctx, "select client, login, last from grants where last > ?", []any{now.Add(-s.grantsLast()).UnixNano()}, func(rows *sql.Rows) error {
 			e := event{Kind: tellGrant}
 			err := rows.Scan(&e.Client, &e.Login, &e.Time)
+			events = append(events, e)
+			return err
+		})
+	}
+	if err == nil {
+		err = s.each(ctx, "select message, login, recipients, time from charged where time > ?", []any{now.Add(-time.Hour).UnixNano()}, func(rows *sql.Rows) error {
+			e := event{Kind: tellCharge}
+			err := rows.Scan(&e.ID, &e.Login, &e.Recipients, &e.Time)
 			events = append(events, e)
 			return err
 		})
@@ -109,8 +118,8 @@ func (s *Shared) laterAll(ctx context.Context, events []event) error {
 		}
 		return nil
 	})
-	for _, seq := range seqs {
-		s.out.send(seq)
+	for i, e := range events {
+		s.out.send(numbered{seqs[i], e}, err)
 	}
 	if err != nil {
 		return fmt.Errorf("writing what the shared store should be told: %w", err)

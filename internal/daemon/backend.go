@@ -82,10 +82,11 @@ func (b backend) Unblock(ctx context.Context, r admin.UnblockRequest) ([]admin.U
 		addresses = append(addresses, a)
 	}
 	results := []admin.Unblocked{}
+	var failed error // what fails for one address must not leave the others blocked
 	for i, a := range addresses {
 		lifted, err := b.ledger.Unblock(ctx, a, b.Now(), b.window())
-		if err != nil {
-			return nil, err
+		if failed == nil {
+			failed = err
 		}
 		u := admin.Unblocked{Address: r.Addresses[i], Lifted: []string{}}
 		for _, block := range lifted {
@@ -93,6 +94,9 @@ func (b backend) Unblock(ctx context.Context, r admin.UnblockRequest) ([]admin.U
 			b.Log.Info("client unblocked", "client", a.String(), "prefix", block.Prefix.String(), "id", block.ID)
 		}
 		results = append(results, u)
+	}
+	if failed != nil {
+		return nil, failed
 	}
 	return results, nil
 }

@@ -216,3 +216,24 @@ func TestRestart(t *testing.T) {
 		t.Errorf("an hour after: %q, blocks %+v", got, h.blocks())
 	}
 }
+
+// The shared store cannot be told: the command says so, and has lifted all on this host.
+func TestUnblockSeveralWithoutTheStore(t *testing.T) {
+	h := start(t, plain+"kind = \"valkey\"\n[store.valkey]\naddresses = [\"127.0.0.1:1\"]\n")
+	guessers := []string{"192.0.2.9", "192.0.2.10", "192.0.2.11"}
+	for _, g := range guessers {
+		for range 11 {
+			h.report("submission", g, "jan@domena.cz", false)
+		}
+	}
+	if list := h.blocks(); len(list) != 3 {
+		t.Fatalf("blocks %+v", list)
+	}
+	_, err := h.unblock(guessers...)
+	if err == nil || !strings.Contains(err.Error(), "on the others once the shared store is back") {
+		t.Errorf("it says: %v", err)
+	}
+	if list := h.blocks(); len(list) > 0 {
+		t.Errorf("still blocked: %+v", list)
+	}
+}

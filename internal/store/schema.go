@@ -68,4 +68,13 @@ create table guessed(login text primary key, id text not null, since integer not
 create table outbox(seq integer primary key, event blob not null);
 
 create table shared(name text primary key, value text not null) without rowid;
+`, `
+-- The messages of the last hour by the names that all hosts know them by, for a shared
+-- store that has lost what it had.
+create table charged(
+	message    text primary key,
+	login      text not null,
+	recipients integer not null,
+	time       integer not null
+) without rowid;
 `}

@@ -58,9 +58,9 @@ func (b *Batch) Renew(p Place) {
 // Release ends a reservation.
 func (b *Batch) Release(p Place) { b.add(b.c.quotaOp("release", p, Limits{}), false) }
 
-// Reset forgets what an account has used.
-func (b *Batch) Reset(login string) {
-	b.add(b.c.quotaOp("reset", Place{Login: login}, Limits{}), false)
+// Reset forgets what an account had used then. name is that of this reset, on all hosts.
+func (b *Batch) Reset(login, name string, at time.Time) {
+	b.add(b.c.quotaOp("reset", Place{Login: login, Message: name}, Limits{}, b.c.age(at)), false)
 }
 
 // Entry puts a journal entry.

@@ -60,6 +60,7 @@ type Counter struct {
 	Block    string // id; empty: nobody was told of one
 	Since    time.Time
 	Cleared  time.Time // failures that were told before it are void
+	Clearing int64     // the same by the server's clock, to be compared with other answers
 	Failures []Failure // oldest first
 }
 
@@ -90,6 +91,7 @@ func (c *Client) counter(r rueidis.RedisResult) (Counter, error) {
 	if k.Cleared, err = c.local(parts[1]); err != nil {
 		return k, err
 	}
+	k.Clearing, _ = strconv.ParseInt(parts[1], 10, 64) // it was just read as a time
 	if k.Since, err = c.local(parts[3]); err != nil {
 		return k, err
 	}

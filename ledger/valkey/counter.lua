@@ -138,8 +138,10 @@ elseif op == 'clear' then
 		if f.at > at then left[#left + 1] = f end
 	end
 	news = #list > 0 or block ~= ''
-	list, block, since, cleared, changed = left, '', 0, math.max(at, cleared), true
+	list, cleared, changed = left, math.max(at, cleared), true
 	n, till = count()
+	-- Told again, or late: a block that has begun since is another one.
+	if n <= limit or since <= at then block, since = '', 0 end
 end
 if not reply then answer() end
 

@@ -19,8 +19,6 @@ type Changes struct {
 	// Lost tells that the store does not have what it had: it was emptied, it is another
 	// one, or an older one. What this host knows should be told again.
 	Lost bool
-	// Clock tells that one of the two clocks was set.
-	Clock bool
 }
 
 const (
@@ -40,7 +38,7 @@ func (c *Client) started() bool { return c.heard[0] != "" }
 // by its bucket's mark.
 func (c *Client) news(ctx context.Context, changes *Changes) error {
 	ops := make([]op, buckets, 2*buckets)
-	var empty []int
+	var empty, gone []int
 	for i := range buckets {
 		ops[i] = op{keys: []string{bucketKey(i, kindFeed)}, args: []string{"XRANGE", c.heard[i], "+", "COUNT", strconv.Itoa(newsAtOnce)}}
 		if c.heard[i] == nothing {
@@ -51,43 +49,69 @@ func (c *Client) news(ctx context.Context, changes *Changes) error {
 		ops = append(ops, op{keys: []string{bucketKey(i, kindMark)}, args: []string{"GET"}})
 	}
 	results := c.run(ctx, ops...)
+	emptied := false
 	for n, i := range empty {
 		mark, err := results[buckets+n].ToString()
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return err
 		}
-		if mark != c.marks[i] {
-			changes.Lost = true
-			return nil
-		}
+		emptied = emptied || mark != c.marks[i]
 	}
 	counters, resets := newSet(), newSet()
+	heard := c.heard // until all is read
 	for i, r := range results[:buckets] {
 		entries, err := r.AsXRange()
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return err
 		}
-		if c.heard[i] != nothing {
-			if len(entries) == 0 || entries[0].ID != c.heard[i] {
-				changes.Lost = true
-				return nil
-			}
+		switch {
+		case c.heard[i] == nothing && len(entries) < newsAtOnce:
+		case len(entries) == 0 || entries[0].ID != c.heard[i]:
+			gone = append(gone, i)
+			c.lost = c.lost || len(entries) == 0
+			continue
+		default:
 			entries = entries[1:]
 		}
 		for _, e := range entries {
 			counters.add(e.FieldValues["f"])
 			resets.add(e.FieldValues["q"])
-			c.heard[i] = e.ID
+			heard[i] = e.ID
 		}
 	}
-	changes.Counters, changes.Resets = counters.list, resets.list
+	if emptied || len(gone) > 0 {
+		return c.missed(ctx, gone)
+	}
+	c.heard, changes.Counters, changes.Resets = heard, counters.list, resets.list
+	return nil
+}
+
+// missed finds out why changes are not there any more. A feed that has none of before is
+// cut off at its beginning: this host was away for longer than it goes back. One that has
+// some is another one than it was.
+func (c *Client) missed(ctx context.Context, gone []int) error {
+	ops := make([]op, len(gone))
+	for n, i := range gone {
+		ops[n] = op{keys: []string{bucketKey(i, kindFeed)}, args: []string{"XREVRANGE", c.heard[i], "-", "COUNT", "1"}}
+	}
+	for _, r := range c.run(ctx, ops...) {
+		before, err := r.AsXRange()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return err
+		}
+		if len(before) > 0 {
+			c.lost = true
+		}
+	}
+	if err := c.mark(ctx); err != nil { // one that was emptied has another mark
+		return err
+	}
+	c.restart()
 	return nil
 }
 
 // start reads where the feeds are now, and then the names of all blocks.
 func (c *Client) start(ctx context.Context, changes *Changes) error {
-	ctx, cancel := context.WithTimeout(ctx, startWithin)
-	defer cancel()
 	ops := make([]op, 0, 2*buckets)
 	for i := range buckets {
 		ops = append(ops, op{keys: []string{bucketKey(i, kindFeed)}, args: []string{"XREVRANGE", "+", "-", "COUNT", "1"}})

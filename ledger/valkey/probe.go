@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +39,7 @@ func (c *Client) Probe(ctx context.Context) (Changes, error) {
 	}
 	c.why.CompareAndSwap(was, nil) // not that of a question that failed meanwhile
 	c.up.Store(true)
+	c.lost = false // it was handed over
 	return changes, nil
 }
 
@@ -47,47 +49,79 @@ func (c *Client) probe(ctx context.Context) (changes Changes, err error) {
 			return changes, err
 		}
 	}
-	quick, cancel := context.WithTimeout(ctx, c.o.Timeout)
-	defer cancel()
-	if changes.Clock, err = c.readClock(quick); err != nil {
-		return changes, err
-	}
-	if !c.up.Load() {
-		if changes.Lost, err = c.mark(quick); err != nil {
+	for _, step := range []struct {
+		needed func() bool
+		most   time.Duration
+		do     func(context.Context) error
+	}{
+		{always, 2 * c.o.Timeout, c.readClock},
+		{func() bool { return !c.up.Load() }, c.o.Timeout, c.mark},
+		{c.beatIsDue, c.o.Timeout, c.heartbeat},
+		{c.started, c.o.Timeout, func(ctx context.Context) error { return c.news(ctx, &changes) }},
+		{func() bool { return !c.started() }, startWithin, func(ctx context.Context) error { return c.start(ctx, &changes) }},
+	} {
+		if !step.needed() {
+			continue
+		}
+		within, cancel := context.WithTimeout(ctx, step.most)
+		err := step.do(within)
+		cancel()
+		if err != nil {
 			return changes, err
 		}
 	}
-	if err := c.heartbeat(quick); err != nil {
-		return changes, err
-	}
-	if !changes.Lost && c.started() {
-		if err = c.news(quick, &changes); err == nil && changes.Lost {
-			_, err = c.mark(quick)
-		}
-	}
-	if err == nil && (changes.Lost || changes.Clock || !c.started()) {
-		err = c.start(ctx, &changes)
-	}
-	return changes, err
+	changes.Lost = c.lost
+	return changes, nil
 }
 
-// readClock compares the clocks; set tells that one of them was set since.
-func (c *Client) readClock(ctx context.Context) (set bool, err error) {
-	before, old := c.o.Now(), c.offset.Load()
+func always() bool { return true }
+
+// readClock compares the clocks. If one of them was set since, all blocks are asked for
+// again, for their times are others now.
+func (c *Client) readClock(ctx context.Context) error {
+	old := c.offset.Load()
+	took, err := c.askClock(ctx)
+	if err == nil && took > c.share() && !c.up.Load() {
+		took, err = c.askClock(ctx) // the first time it may have had to connect
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case took <= c.share():
+		c.slow.Store(nil)
+	case !c.up.Load() && !c.beat.IsZero(): // a decision has waited in vain
+		c.slow.Store(&took)
+	}
+	if c.started() && time.Duration(c.offset.Load()-old).Abs() > clockSet {
+		c.restart()
+	}
+	return nil
+}
+
+func (c *Client) askClock(ctx context.Context) (took time.Duration, err error) {
+	before, began := c.o.Now(), time.Now()
 	ask := op{script: latestScript, keys: []string{bucketKey(0, kindClock)}, args: []string{c.clock(), "0", "0"}}
 	server, err := c.run(ctx, ask)[0].ToString()
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	if err := c.measure(server, before, c.o.Now()); err != nil {
-		return false, err
+	return time.Since(began), c.measure(server, before, c.o.Now())
+}
+
+// Slow returns nil, or how slow the store is: decisions do not ask it then.
+func (c *Client) Slow() error {
+	took := c.slow.Load()
+	if took == nil {
+		return nil
 	}
-	return c.started() && time.Duration(c.offset.Load()-old).Abs() > clockSet, nil
+	return fmt.Errorf("it answers after %s, and a decision may wait %s for an answer: raise store.valkey.timeout, or bring the server nearer",
+		took.Round(time.Millisecond), c.share())
 }
 
 // mark writes to every bucket, for a replica, or a server that is full, reads well.
 // A bucket whose mark has gone has lost what it had: it was emptied, or began anew.
-func (c *Client) mark(ctx context.Context) (lost bool, err error) {
+func (c *Client) mark(ctx context.Context) error {
 	ops := make([]op, buckets)
 	fresh := micros(time.Now().UnixNano()) + " " + c.o.Host
 	for i := range ops {
@@ -99,27 +133,61 @@ func (c *Client) mark(ctx context.Context) (lost bool, err error) {
 			old, err = fresh, nil
 		}
 		if err != nil {
-			return false, err
+			return err
 		}
-		lost = lost || c.marks[i] != "" && c.marks[i] != old
+		if c.marks[i] != "" && c.marks[i] != old {
+			c.lose()
+		}
 		c.marks[i] = old
 	}
-	return lost, nil
+	return nil
 }
 
-// heartbeat tells the others of this host, and looks at the servers' memory.
+// heartbeat tells the others of this host, in every bucket. A bucket that does not have
+// the last one is older than it was: a server that was restarted from an old file, or a
+// replica that had not heard of it.
 func (c *Client) heartbeat(ctx context.Context) error {
-	now := time.Now()
-	if now.Sub(c.beat) < beatEvery {
-		return nil
-	}
 	server := c.o.Now().Add(time.Duration(c.offset.Load())).UnixMicro()
-	beat := op{keys: []string{bucketKey(0, kindHosts)}, args: []string{"HSET", c.o.Host, micros(server)}}
-	if err := c.run(ctx, beat)[0].Error(); err != nil {
-		return err
+	ops := make([]op, 0, 2*buckets)
+	for i := range buckets {
+		keys := []string{bucketKey(i, kindHosts)}
+		ops = append(ops, op{keys: keys, args: []string{"HGET", c.o.Host}}, op{keys: keys, args: []string{"HSET", c.o.Host, micros(server)}})
 	}
-	c.beat = now
+	results := c.run(ctx, ops...)
+	for i := range buckets {
+		text, err := results[2*i].ToString()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return err
+		}
+		old, _ := strconv.ParseInt(text, 10, 64) // 0: none
+		if old < c.beats[i] {
+			c.lose()
+		}
+		if old > c.beats[i] && c.beats[i] != 0 && c.beats[i] == c.tried {
+			c.twin.Store(true)
+		}
+		if err := results[2*i+1].Error(); err != nil {
+			c.tried = server
+			return err
+		}
+		c.beats[i] = server
+	}
+	c.beat, c.tried = time.Now(), server
 	return nil
+}
+
+func (c *Client) beatIsDue() bool { return !c.up.Load() || time.Since(c.beat) >= beatEvery }
+
+// Twin tells whether another host says that it has this one's name.
+func (c *Client) Twin() bool { return c.twin.Load() }
+
+// restart makes the next thing that is read all that there is.
+func (c *Client) restart() { c.heard = [buckets]string{} }
+
+// lose notes that the store does not have what it had.
+func (c *Client) lose() {
+	c.lost = true
+	c.restart()
 }
 
 // Marks name the store as it is: they differ once a part of it was emptied.

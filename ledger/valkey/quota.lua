@@ -1,11 +1,11 @@
 -- What one account has sent within the hour, to the minute, and what is under way.
 --
--- KEYS  1 used: minute -> "messages recipients", x -> reset at   2 open: message -> "recipients expires"
+-- KEYS  1 used: minute -> "messages recipients", x -> reset at, i -> the reset's name   2 open: message -> "recipients expires"
 --       3 done: message -> time   4 feed of the bucket
 -- ARGV  1 look, reserve, commit, release, charge or reset   2 now, empty: the server's clock   3 login
 --       4, 5 limits of messages and recipients, 0: none   6 "1": take a place even where there is none
---       7 message   8 its recipients
---       reserve: 9 for how long   commit: 9 age   charge: 9 the message's reservation, or empty
+--       7 message, or reset   8 its recipients
+--       reserve: 9 for how long   commit, reset: 9 age   charge: 9 the message's reservation, or empty
 --
 -- Times are microseconds. A message is known by its name on all hosts, and charged once.
 local used, open, done, feed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -21,7 +21,7 @@ if not now then
 	local t = redis.call('TIME')
 	now = t[1] * 1000000 + t[2]
 end
-local this, oldest, reset = math.floor(now / MINUTE), nil, 0
+local this, reset, last_reset = math.floor(now / MINUTE), 0, nil
 
 -- Minutes of the future are from before the clock was set back: they count as now.
 local used_messages, used_recipients = 0, 0
@@ -29,6 +29,8 @@ local raw = redis.call('HGETALL', used)
 for i = 1, #raw, 2 do
 	if raw[i] == 'x' then
 		reset = math.min(tonumber(raw[i + 1]), now)
+	elseif raw[i] == 'i' then
+		last_reset = raw[i + 1]
 	else
 		local at = tonumber(raw[i])
 		local m, r = string.match(raw[i + 1], '(%d+) (%d+)')
@@ -99,10 +101,17 @@ elseif op == 'charge' then
 		if ARGV[9] ~= '' then redis.call('HDEL', open, ARGV[9]) end
 	end
 elseif op == 'reset' then
-	redis.call('DEL', used, done)
-	redis.call('HSET', used, 'x', text(now))
-	redis.call('PEXPIRE', used, text(2 * HOUR / 1000))
-	redis.call('XADD', feed, 'MAXLEN', '~', NEWS, '*', 'q', login)
+	-- Told again, it changes nothing; told late, it leaves what was sent in later minutes.
+	local at = now - tonumber(ARGV[9])
+	if message ~= last_reset and at > reset then
+		for _, field in ipairs(redis.call('HKEYS', used)) do
+			local minute = tonumber(field)
+			if minute and minute <= math.floor(at / MINUTE) then redis.call('HDEL', used, field) end
+		end
+		redis.call('HSET', used, 'x', text(at), 'i', message)
+		redis.call('PEXPIRE', used, text(2 * HOUR / 1000))
+		redis.call('XADD', feed, 'MAXLEN', '~', NEWS, '*', 'q', login)
+	end
 elseif mine then -- a look of the message itself
 	is_full = full(recipients)
 else

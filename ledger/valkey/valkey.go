@@ -48,12 +48,14 @@ var ErrAway = errors.New("the shared store is away")
 // Client is a connection to the store. Its methods may be called concurrently.
 //
 // Those that a decision waits for answer within Timeout/4, ErrAway at once while
-// the store is away. Probe, and what has a context, belong to the background.
+// the store is away, or slower than that. Probe, and what has a context, belong to the background.
 type Client struct {
 	o      Options
 	up     atomic.Bool
 	why    atomic.Pointer[string] // of its being away
 	wake   chan struct{}
+	slow   atomic.Pointer[time.Duration] // nil, or how long an answer took that was too late
+	twin   atomic.Bool
 	offset atomic.Int64 // the server's clock minus this host's, nanoseconds
 	memory atomic.Pointer[Memory]
 	conn   atomic.Pointer[rueidis.Client]
@@ -61,7 +63,10 @@ type Client struct {
 	mu    sync.Mutex      // one probe at a time; it guards the rest
 	heard [buckets]string // the last change that was read, by bucket; empty: not started
 	marks [buckets]string // what makes each bucket the one that it was
+	lost  bool            // the store does not have what it had, and nobody was told yet
 	beat  time.Time       // of the last heartbeat
+	beats [buckets]int64  // the same by the server's clock, where it was acknowledged
+	tried int64           // where it may not have been
 }
 
 // New makes a client; the first Probe connects it.
@@ -130,8 +135,14 @@ const (
 // live runs what a decision waits for. It returns in time, whatever happens to the
 // question: a frozen server has it in a socket's buffer, and may answer in an hour.
 func live[T any](c *Client, ask func(context.Context) (T, error)) (T, error) {
-	return within(c, c.o.Timeout/shares, ask)
+	if c.slow.Load() != nil {
+		var none T
+		return none, ErrAway
+	}
+	return within(c, c.share(), ask)
 }
+
+func (c *Client) share() time.Duration { return c.o.Timeout / shares }
 
 func within[T any](c *Client, most time.Duration, ask func(context.Context) (T, error)) (T, error) {
 	var none T

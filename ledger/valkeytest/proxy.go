@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy stands between a host and a server, and can lose what they send, as a network
@@ -17,7 +18,56 @@ type Proxy struct {
 	closed bool
 	black  bool
 	answer bool // answers are lost, what is asked goes through
+	every  int  // of so many answers one is met by the fault; 0: none
+	fault  Fault
+	least  int           // bytes of an answer that the fault may meet
+	delay  time.Duration // of an answer that is Late
+	seen   int           // answers
 	conns  map[net.Conn]bool
+}
+
+// Fault is what happens to an answer whose question the server has heard.
+type Fault int
+
+// The faults.
+const (
+	Cut       Fault = iota // both sides of the connection are closed
+	Tear                   // half of the answer arrives; then as Cut
+	HalfClose              // the host is told that nothing more comes, and may still ask
+	Silence                // this answer and all later ones of the connection are lost
+	Late                   // it comes 300 ms late, or as late as Delay says
+)
+
+// Fail lets the fault meet every n-th answer; 0 ends that.
+func (p *Proxy) Fail(every int, f Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.every, p.least, p.fault, p.delay = every, 0, f, 300*time.Millisecond
+}
+
+// FailLong lets the fault meet the answers of so many bytes.
+func (p *Proxy) FailLong(least int, f Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.every, p.least, p.fault = 1, least, f
+}
+
+// Delay makes every answer so late.
+func (p *Proxy) Delay(by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.every, p.least, p.fault, p.delay = 1, 0, Late, by
+}
+
+// strikes tells whether an answer of n bytes is met by a fault, and by which.
+func (p *Proxy) strikes(n int) (f Fault, delay time.Duration, now bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.every == 0 || n < p.least {
+		return 0, 0, false
+	}
+	p.seen++
+	return p.fault, p.delay, p.seen%p.every == 0
 }
 
 // StartProxy starts one. It ends with the test.
@@ -82,8 +132,8 @@ func (p *Proxy) accept() {
 		if !p.keep(c, s) {
 			return
 		}
-		go p.copy(s, c, false)
-		go p.copy(c, s, true)
+		go p.ask(s, c)
+		go p.answers(c, s)
 	}
 }
 
@@ -105,7 +155,7 @@ func (p *Proxy) loses(answer bool) bool {
 	return p.black || answer && p.answer
 }
 
-func (p *Proxy) copy(to io.WriteCloser, from io.Reader, answer bool) {
+func (p *Proxy) ask(to io.WriteCloser, from io.Reader) {
 	defer to.Close() //nolint:errcheck // the other side has gone
 	buf := make([]byte, 64<<10)
 	for {
@@ -113,8 +163,50 @@ func (p *Proxy) copy(to io.WriteCloser, from io.Reader, answer bool) {
 		if err != nil {
 			return
 		}
-		if p.loses(answer) {
+		if p.loses(false) {
 			continue
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (p *Proxy) answers(to, from net.Conn) {
+	ends := true // with this side, the other one
+	defer func() {
+		if ends {
+			to.Close()   //nolint:errcheck // that is what it is for
+			from.Close() //nolint:errcheck // so that nothing more is asked
+		}
+	}()
+	buf := make([]byte, 64<<10)
+	silent := false
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		if silent || p.loses(true) {
+			continue
+		}
+		if f, delay, now := p.strikes(n); now {
+			switch f {
+			case Cut:
+				return
+			case Tear:
+				to.Write(buf[:n/2]) //nolint:errcheck // it is closed anyway
+				return
+			case HalfClose:
+				to.(*net.TCPConn).CloseWrite() //nolint:errcheck // the host may have gone
+				ends, silent = false, true
+				continue
+			case Silence:
+				silent = true
+				continue
+			case Late:
+				time.Sleep(delay)
+			}
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
