@@ -138,7 +138,7 @@ func (e *Embedded) loadBlock(rows *sql.Rows, now time.Time, w Window) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.clients.restore(p, id, time.Unix(0, since), now, w)
+	e.clients.restore(keyOf(p), id, time.Unix(0, since), now, w)
 	return nil
 }
 
