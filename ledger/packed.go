@@ -150,9 +150,11 @@ func appendText[T string | []byte](b []byte, text T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-// reader walks through a packed counter.
+// reader walks through a packed counter. Bytes from a file may be anything: what ends too
+// early is bad, and then there is no more.
 type reader struct {
 	rest []byte
+	bad  bool
 	// Of the header:
 	flags        byte
 	since, asked int64
@@ -184,32 +186,39 @@ func read(b []byte) reader {
 	return r
 }
 
+// part is the next n bytes.
+func (r *reader) part(n uint64) []byte {
+	if uint64(len(r.rest)) < n {
+		r.rest, r.bad = nil, true
+		return nil
+	}
+	p := r.rest[:n]
+	r.rest = r.rest[n:]
+	return p
+}
+
 func (r *reader) byte() byte {
-	b := r.rest[0]
-	r.rest = r.rest[1:]
-	return b
+	if p := r.part(1); p != nil {
+		return p[0]
+	}
+	return 0
 }
 
 func (r *reader) fixed(n int) (v uint64) {
-	for i := range n {
-		v |= uint64(r.rest[i]) << (8 * i)
+	for i, b := range r.part(uint64(n)) {
+		v |= uint64(b) << (8 * i)
 	}
-	r.rest = r.rest[n:]
 	return v
 }
 
 func (r *reader) number() uint64 {
 	v, n := binary.Uvarint(r.rest)
-	r.rest = r.rest[n:]
+	r.part(uint64(max(n, 0)))
+	r.bad = r.bad || n <= 0
 	return v
 }
 
-func (r *reader) text() []byte {
-	n := r.number()
-	t := r.rest[:n]
-	r.rest = r.rest[n:]
-	return t
-}
+func (r *reader) text() []byte { return r.part(r.number()) }
 
 // next reads a failure; false: there are no more.
 func (r *reader) next() bool {
@@ -235,8 +244,10 @@ func (r *reader) next() bool {
 	}
 	switch {
 	case r.one&sameNames != 0:
+		r.bad = r.bad || r.known == 0
 	case r.one&oldNames != 0:
-		r.names = int(r.number())
+		r.names = int(min(r.number(), uint64(r.known)))
+		r.bad = r.bad || r.names == r.known
 	default:
 		r.names = r.known
 		r.known++
@@ -248,7 +259,15 @@ func (r *reader) next() bool {
 		r.protocol = r.text()
 	}
 	r.password = r.text()
-	return true
+	return !r.bad
+}
+
+// wellFormed tells whether the bytes are a counter's with failures.
+func wellFormed(b []byte) bool {
+	r := read(b)
+	for r.next() {
+	}
+	return r.begun && !r.bad
 }
 
 // unpackCounter makes a counter of its bytes, which it does not keep.

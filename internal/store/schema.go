@@ -68,4 +68,10 @@ create table guessed(login text primary key, id text not null, since integer not
 create table outbox(seq integer primary key, event blob not null);
 
 create table shared(name text primary key, value text not null) without rowid;
+`, `
+-- The counters as a daemon that was told to stop has left them, in the order in which
+-- they were used, and until when they are good.
+create table packed(login integer not null, key blob not null, body blob not null);
+
+create table packed_until(one integer primary key check (one = 1), last blob not null, counting text not null);
 `}
