@@ -1,82 +1,140 @@
 package ledger
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
-
+	"portreeve/ledger/table"
 	"portreeve/rules"
 )
 
 // counters counts failures by a key: a client's prefix, or a login. Those above
 // the limit have a table of their own, so that a flood of new keys cannot push
 // one out. The memory's lock is held by whoever calls.
-type counters[K comparable] struct {
-	below *simplelru.LRU[K, *counter]
-	above *simplelru.LRU[K, *counter]
+//
+// Both tables have packed counters: what find returns is a copy, and what was changed
+// must be kept.
+type counters struct {
+	below, above *table.Table
+	bytes        []byte // of what is packed, used again
 }
 
-func newCounters[K comparable](size int) (c counters[K], err error) {
-	if c.below, err = simplelru.NewLRU[K, *counter](size, nil); err != nil {
-		return c, err
+func newCounters(a *table.Arena, size int) (*counters, error) {
+	below, err := table.New(a, size)
+	if err != nil {
+		return nil, err
 	}
-	c.above, err = simplelru.NewLRU[K, *counter](size, nil)
-	return c, err
+	above, err := table.New(a, size)
+	return &counters{below: below, above: above}, err
+}
+
+// A prefix's key is its address and its length.
+const prefixKey = 16 + 1
+
+func appendPrefix(b []byte, p netip.Prefix) []byte {
+	if a := p.Addr(); a.Is4() {
+		four := a.As4()
+		b = append(b, four[:]...)
+	} else {
+		sixteen := a.As16()
+		b = append(b, sixteen[:]...)
+	}
+	return append(b, byte(p.Bits()))
+}
+
+func keyOf(p netip.Prefix) []byte { return appendPrefix(make([]byte, 0, prefixKey), p) }
+
+func prefixOf(key []byte) netip.Prefix {
+	a, _ := netip.AddrFromSlice(key[:len(key)-1])
+	return netip.PrefixFrom(a, int(key[len(key)-1]))
 }
 
 // find returns what is known of the key, or nil.
-func (t counters[K]) find(k K) *counter {
-	if c, ok := t.above.Get(k); ok {
-		return c
+func (t *counters) find(k []byte) *counter {
+	packed, ok := t.above.Get(k)
+	if !ok {
+		if packed, ok = t.below.Get(k); !ok {
+			return nil
+		}
 	}
-	c, _ := t.below.Get(k)
-	return c
+	return unpackCounter(packed)
 }
 
-// place keeps the counter in the table where it belongs now.
-func (t counters[K]) place(k K, c *counter, now time.Time, w Window) {
+// keep puts the counter into the table where it belongs now.
+func (t *counters) keep(k []byte, c *counter, now time.Time, w Window) {
 	count, _ := c.count(now, w)
-	to, from := t.below, t.above
-	if count > w.Limit {
-		to, from = from, to
-	}
-	if !to.Contains(k) {
-		from.Remove(k)
-		to.Add(k, c)
-	}
+	t.bytes = c.pack(t.bytes[:0])
+	t.put(k, t.bytes, count > w.Limit)
 }
 
 // add counts a failure. stale tells that the store may hold an earlier block of
 // the key, which must not come back; known, that the failure was told before,
 // and is not counted again.
-func (t counters[K]) add(k K, f rules.Failure, w Window) (tally rules.Tally, stale, known bool) {
+func (t *counters) add(k []byte, f rules.Failure, w Window) (tally rules.Tally, stale, known bool) {
+	if tally, stale, ok := t.append(k, f, w); ok {
+		return tally, stale, false
+	}
 	c := t.find(k)
 	if c == nil {
 		c = &counter{stale: true}
 	}
 	if c.knows(f.ID) {
 		latest := c.failures[len(c.failures)-1].Time
-		return c.tally(latest, w), false, true
+		tally = c.tally(latest, w)
+		t.keep(k, c, latest, w)
+		return tally, false, true
 	}
 	latest := c.add(f, w)
-	t.place(k, c, latest, w)
 	stale, c.stale = c.stale, false
-	return c.tally(latest, w), stale, false
+	tally = c.tally(latest, w)
+	t.keep(k, c, latest, w)
+	return tally, stale, false
 }
 
-func (t counters[K]) tally(k K, now time.Time, w Window) rules.Tally {
-	c := t.find(k)
-	if c == nil {
-		return rules.Tally{}
+// append is add for the case that is nearly all: a failure of a key that is known, after
+// all others.
+func (t *counters) append(k []byte, f rules.Failure, w Window) (tally rules.Tally, stale, ok bool) {
+	packed, isAbove := t.above.Get(k)
+	if !isAbove {
+		if packed, ok = t.below.Get(k); !ok {
+			return tally, false, false
+		}
 	}
+	if t.bytes, tally, stale, ok = packedAdd(t.bytes, packed, f, w); !ok {
+		return tally, false, false
+	}
+	t.put(k, t.bytes, tally.Count > w.Limit)
+	return tally, stale, true
+}
+
+func (t *counters) put(k, packed []byte, above bool) {
+	to, from := t.below, t.above
+	if above {
+		to, from = from, to
+	}
+	to.Put(k, packed)
+	from.Remove(k)
+}
+
+func (t *counters) tally(k []byte, now time.Time, w Window) rules.Tally {
+	if packed, ok := t.above.Get(k); ok {
+		if tally, ok := packedTally(packed, now, w); ok && tally.Count > w.Limit {
+			return tally
+		}
+	} else if packed, ok := t.below.Get(k); !ok {
+		return rules.Tally{}
+	} else if tally, ok := packedTally(packed, now, w); ok && tally.Count <= w.Limit {
+		return tally
+	}
+	c := t.find(k)
 	tally := c.tally(now, w)
-	t.place(k, c, now, w) // a block may have ended, or a limit been lowered
+	t.keep(k, c, now, w) // a block may have ended, or a limit been lowered
 	return tally
 }
 
 // failures lists those that are not before since, newest first.
-func (t counters[K]) failures(k K, since time.Time) []rules.Failure {
+func (t *counters) failures(k []byte, since time.Time) []rules.Failure {
 	c := t.find(k)
 	if c == nil {
 		return nil
@@ -91,46 +149,62 @@ func (t counters[K]) failures(k K, since time.Time) []rules.Failure {
 }
 
 // begin gives the key's present block its id unless it has one.
-func (t counters[K]) begin(k K, id string, now time.Time, w Window) string {
+func (t *counters) begin(k []byte, id string, now time.Time, w Window) string {
 	c := t.find(k)
 	if c == nil {
 		return id // lifted in between: the id stands in the journal, the block is over
 	}
-	return c.begin(id, now, now, w)
+	inForce := c.begin(id, now, now, w)
+	t.keep(k, c, now, w)
+	return inForce
 }
 
 // restore gives a block that outlived the daemon its id back.
-func (t counters[K]) restore(k K, id string, since, now time.Time, w Window) {
+func (t *counters) restore(k []byte, id string, since, now time.Time, w Window) {
 	if c := t.find(k); c != nil {
 		c.stale = true // unless it is in force
 		c.begin(id, since, now, w)
-		t.place(k, c, now, w)
+		t.keep(k, c, now, w)
 	}
 }
 
 // inForce calls use for each key above the limit.
-func (t counters[K]) inForce(now time.Time, w Window, use func(K, *counter, rules.Tally)) {
-	for _, k := range t.above.Keys() {
-		if c, ok := t.above.Peek(k); ok {
-			if tally := c.tally(now, w); tally.Count > w.Limit {
-				use(k, c, tally)
-			}
+func (t *counters) inForce(now time.Time, w Window, use func([]byte, *counter, rules.Tally)) {
+	t.above.All(func(k, packed []byte) bool {
+		c := unpackCounter(packed)
+		if tally := c.tally(now, w); tally.Count > w.Limit {
+			use(k, c, tally)
 		}
+		return true
+	})
+}
+
+// all calls use for each key.
+func (t *counters) all(use func([]byte, *counter)) {
+	for _, one := range []*table.Table{t.below, t.above} {
+		one.All(func(k, packed []byte) bool {
+			use(k, unpackCounter(packed))
+			return true
+		})
 	}
 }
 
-func (t counters[K]) countInForce(now time.Time, w Window) int {
-	n := 0
-	for _, c := range t.above.Values() {
-		if count, _ := c.count(now, w); count > w.Limit {
+func (t *counters) countInForce(now time.Time, w Window) (n int) {
+	t.above.All(func(_, packed []byte) bool {
+		tally, ok := packedTally(packed, now, w)
+		if !ok {
+			tally = unpackCounter(packed).tally(now, w)
+		}
+		if tally.Count > w.Limit {
 			n++
 		}
-	}
+		return true
+	})
 	return n
 }
 
 // remove forgets the key; it tells what was known of it.
-func (t counters[K]) remove(k K) *counter {
+func (t *counters) remove(k []byte) *counter {
 	c := t.find(k)
 	t.below.Remove(k)
 	t.above.Remove(k)
@@ -139,14 +213,14 @@ func (t counters[K]) remove(k K) *counter {
 
 // prune drops idle keys from the cold end of each table; it stops at the first
 // that still matters, so it costs what it drops.
-func (t counters[K]) prune(now time.Time, w Window) {
-	for _, table := range []*simplelru.LRU[K, *counter]{t.below, t.above} {
+func (t *counters) prune(now time.Time, w Window) {
+	for _, one := range []*table.Table{t.below, t.above} {
 		for {
-			_, c, ok := table.GetOldest()
-			if !ok || !c.idle(now, w) {
+			k, packed, ok := one.Coldest()
+			if !ok || !unpackCounter(packed).idle(now, w) {
 				break
 			}
-			table.RemoveOldest()
+			one.Remove(k)
 		}
 	}
 }

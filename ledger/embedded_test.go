@@ -90,6 +90,107 @@ func TestEmbedded(t *testing.T) {
 	})
 }
 
+// A daemon that was told to stop leaves its counters, and one that was killed after it had
+// begun with them, none that are good.
+func TestEmbeddedSnapshot(t *testing.T) {
+	ledgertest.Run(t, func(t *testing.T) (ledger.Ledger, func(time.Duration) ledger.Ledger) {
+		h := newHost(t, 1000)
+		n := 0
+		return h.Embedded, func(after time.Duration) ledger.Ledger {
+			if n++; n%3 > 0 {
+				if err := h.Snapshot(context.Background(), ledgertest.Counting); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return h.reopen(after)
+		}
+	})
+}
+
+// What is not readable, was counted in another way, or is older than the file, is not used.
+func TestSnapshotThatIsNotGood(t *testing.T) {
+	ctx := context.Background()
+	for what, spoil := range map[string]func(*host) error{
+		"nothing": func(*host) error { return nil },
+		"a counter that ends too early": func(h *host) error {
+			return h.db.Write(ctx, func(tx store.Tx) error {
+				_, err := tx.Exec("update packed set body = substr(body, 1, length(body) - 1)")
+				return err
+			})
+		},
+		"bytes that are none": func(h *host) error {
+			return h.db.Write(ctx, func(tx store.Tx) error {
+				_, err := tx.Exec("update packed set body = x'ff00ff00ff00ff00ff00ff00ff00'")
+				return err
+			})
+		},
+		"another way of counting": func(h *host) error {
+			return h.db.Write(ctx, func(tx store.Tx) error {
+				_, err := tx.Exec("update packed_until set counting = 'other'")
+				return err
+			})
+		},
+		"a failure after it": func(h *host) error {
+			h.fail(numbered(2), 3*time.Minute)
+			return nil
+		},
+	} {
+		h := newHost(t, 1000)
+		for range 11 {
+			h.fail(numbered(1), time.Minute)
+		}
+		if _, err := h.BeginBlock(ctx, numbered(1), "first", ledgertest.Noon.Add(time.Minute), ledgertest.Window); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Snapshot(ctx, ledgertest.Counting); err != nil {
+			t.Fatal(err)
+		}
+		if err := spoil(h); err != nil {
+			t.Fatal(err)
+		}
+		// The failures are gone, so that it shows what was read.
+		if err := h.db.Write(ctx, func(tx store.Tx) error {
+			_, err := tx.Exec("delete from failures where id < (select max(id) from failures)")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		h.reopen(4 * time.Minute)
+		got := h.Tally(numbered(1), ledgertest.Noon.Add(4*time.Minute), ledgertest.Window)
+		if used := got.Count == 11 && got.Block == "first"; used != (what == "nothing") {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+}
+
+// A login without @ may be a password: what is left in the file does not say it, though
+// memory knows it as the default domain's.
+func TestSnapshotHidesPasswords(t *testing.T) {
+	ctx := context.Background()
+	h := newHost(t, 1000)
+	for range 5 {
+		f := rules.Failure{Time: ledgertest.Noon, Client: numbered(1).Addr(), Login: "tajneheslo@domena.cz", Shown: rules.ShownLogin("tajneheslo"), Protocol: "smtp", Counted: true}
+		if _, err := h.AddFailure(ctx, numbered(1), f, ledgertest.Counting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.Snapshot(ctx, ledgertest.Counting); err != nil {
+		t.Fatal(err)
+	}
+	var rows, leaks int
+	if err := h.db.Reader().QueryRow("select count(*), coalesce(sum(instr(key, 'tajneheslo') + instr(body, 'tajneheslo')), 0) from packed").Scan(&rows, &leaks); err != nil {
+		t.Fatal(err)
+	}
+	if rows != 1 || leaks != 0 {
+		t.Errorf("%d counters, %d of them with the password", rows, leaks)
+	}
+	h.reopen(time.Minute)
+	got := h.Failures(numbered(1), numbered(1).Addr(), ledgertest.Noon)
+	if len(got) != 5 || got[0].Login != "t… (10 characters)" || !got[0].Vague {
+		t.Errorf("after a restart: %+v", got)
+	}
+}
+
 func TestTablesHaveABound(t *testing.T) {
 	if _, err := ledger.OpenEmbedded(context.Background(), newHost(t, 1).db, journal.NewIDs("mx1"), 0, ledgertest.Noon, ledgertest.Counting, time.Hour); err == nil ||
 		!strings.Contains(err.Error(), "raise store.max_clients") {

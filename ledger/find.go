@@ -58,15 +58,13 @@ func (v *Volatile) FindFailures(_ context.Context, q FailureQuery) ([]rules.Fail
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var found []rules.Failure
-	for _, table := range [][]*counter{v.clients.below.Values(), v.clients.above.Values()} {
-		for _, c := range table {
-			for _, f := range c.failures {
-				if !f.Time.Before(q.Since) && (!q.Client.IsValid() || f.Client == q.Client) && (q.Login == "" || strings.EqualFold(f.Shown, q.Login)) {
-					found = append(found, f)
-				}
+	v.clients.all(func(_ []byte, c *counter) {
+		for _, f := range c.failures {
+			if !f.Time.Before(q.Since) && (!q.Client.IsValid() || f.Client == q.Client) && (q.Login == "" || strings.EqualFold(f.Shown, q.Login)) {
+				found = append(found, f)
 			}
 		}
-	}
+	})
 	slices.SortFunc(found, func(a, b rules.Failure) int { return b.Time.Compare(a.Time) })
 	return found[:min(len(found), q.Limit)], nil
 }

@@ -17,6 +17,25 @@ func (e *Embedded) load(ctx context.Context, now time.Time, c Counting, validity
 	if err := e.loadLast(ctx); err != nil {
 		return err
 	}
+	if good, err := e.loadSnapshot(ctx, now, c); err != nil {
+		return fmt.Errorf("what the last process has left: %w", err)
+	} else if !good {
+		if err := e.loadFailures(ctx, now, c); err != nil {
+			return err
+		}
+	}
+	if err := e.loadQuotas(ctx, now); err != nil {
+		return err
+	}
+	if err := e.loadLogins(ctx, now, c.Login); err != nil {
+		return err
+	}
+	return e.each(ctx, "select client, login, last from grants where last > ? order by last",
+		[]any{now.Add(-validity).UnixNano()}, e.loadGrant)
+}
+
+// loadFailures counts each failure again.
+func (e *Embedded) loadFailures(ctx context.Context, now time.Time, c Counting) error {
 	from := journal.After(now.Add(-c.retention()))
 	// A failure that was cleared by an unblock is history, but for its login. Ids of
 	// failures and clearings come from one sequence, so their order is certain.
@@ -29,19 +48,9 @@ func (e *Embedded) load(ctx context.Context, now time.Time, c Counting, validity
 	if err != nil {
 		return err
 	}
-	if err := e.each(ctx, "select prefix, id, since from blocks", nil, func(rows *sql.Rows) error {
+	return e.each(ctx, "select prefix, id, since from blocks", nil, func(rows *sql.Rows) error {
 		return e.loadBlock(rows, now, c.Client)
-	}); err != nil {
-		return err
-	}
-	if err := e.loadQuotas(ctx, now); err != nil {
-		return err
-	}
-	if err := e.loadLogins(ctx, now, c.Login); err != nil {
-		return err
-	}
-	return e.each(ctx, "select client, login, last from grants where last > ? order by last",
-		[]any{now.Add(-validity).UnixNano()}, e.loadGrant)
+	})
 }
 
 func (e *Embedded) each(ctx context.Context, query string, args []any, use func(*sql.Rows) error) error {
@@ -60,21 +69,16 @@ func (e *Embedded) each(ctx context.Context, query string, args []any, use func(
 
 // loadLast finds the latest id, which the next ones must be above.
 func (e *Embedded) loadLast(ctx context.Context) error {
-	return e.each(ctx, "select id from (select max(id) as id from failures union all select max(id) from cleared) where id is not null",
-		nil, func(rows *sql.Rows) error {
-			var raw []byte
-			if err := rows.Scan(&raw); err != nil {
-				return err
-			}
-			var id journal.ID
-			if copy(id[:], raw) != len(id) {
-				return fmt.Errorf("a remembered failure has an id of %d bytes", len(raw))
-			}
-			if t := id.Time(); t.After(e.last) {
-				e.last = t
-			}
-			return nil
-		})
+	var raw []byte
+	if err := e.db.Reader().QueryRowContext(ctx, lastID).Scan(&raw); err != nil || len(raw) == 0 {
+		return err
+	}
+	var id journal.ID
+	if copy(id[:], raw) != len(id) {
+		return fmt.Errorf("a remembered failure has an id of %d bytes", len(raw))
+	}
+	e.last = id.Time()
+	return nil
 }
 
 func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, c Counting) error {
@@ -138,7 +142,7 @@ func (e *Embedded) loadBlock(rows *sql.Rows, now time.Time, w Window) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.clients.restore(p, id, time.Unix(0, since), now, w)
+	e.clients.restore(keyOf(p), id, time.Unix(0, since), now, w)
 	return nil
 }
 

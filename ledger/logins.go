@@ -56,14 +56,14 @@ func (m *memory) HasLoggedIn(login string, client netip.Prefix, now time.Time) b
 func (m *memory) LoginTally(login string, now time.Time, w Window) rules.Tally {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.logins.tally(login, now, w)
+	return m.logins.tally([]byte(login), now, w)
 }
 
 // LoginFailures implements Ledger.
 func (m *memory) LoginFailures(login string, since time.Time) []rules.Failure {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.logins.failures(login, since)
+	return m.logins.failures([]byte(login), since)
 }
 
 // Guessed implements Ledger.
@@ -71,7 +71,7 @@ func (m *memory) Guessed(now time.Time, w Window) []Guessed {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []Guessed
-	m.logins.inForce(now, w, func(_ string, c *counter, t rules.Tally) {
+	m.logins.inForce(now, w, func(_ []byte, c *counter, t rules.Tally) {
 		shown := c.failures[len(c.failures)-1].Shown
 		list = append(list, Guessed{Login: shown, ID: t.Block, Since: t.Since, Until: t.Until, Count: t.Count})
 	})
@@ -114,9 +114,9 @@ const insertGuessed = `insert into guessed(login, id, since) values(?, ?, ?)
 // BeginGuessed implements Ledger.
 func (e *Embedded) BeginGuessed(ctx context.Context, login, id string, now time.Time, w Window) (string, error) {
 	e.mu.Lock()
-	inForce := e.logins.begin(login, id, now, w)
+	inForce := e.logins.begin([]byte(login), id, now, w)
 	shown := ""
-	if c := e.logins.find(login); c != nil {
+	if c := e.logins.find([]byte(login)); c != nil {
 		shown = c.failures[len(c.failures)-1].Shown
 	}
 	e.mu.Unlock()
@@ -147,7 +147,7 @@ func (e *Embedded) loadLogins(ctx context.Context, now time.Time, w Window) erro
 		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.logins.restore(login, id, time.Unix(0, since), now, w)
+		e.logins.restore([]byte(login), id, time.Unix(0, since), now, w)
 		return nil
 	})
 	if err != nil {

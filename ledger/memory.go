@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
+	"portreeve/ledger/table"
 	"portreeve/rules"
 )
 
@@ -18,8 +19,8 @@ const maxGrants = 64
 // memory is the hot state: bounded tables behind one lock.
 type memory struct {
 	mu      sync.Mutex
-	clients counters[netip.Prefix]
-	logins  counters[string] // rule 11; empty while it is off
+	clients *counters
+	logins  *counters // rule 11; empty while it is off
 	seen    *simplelru.LRU[visit, time.Time]
 	grants  *simplelru.LRU[netip.Addr, []rules.Grant]
 }
@@ -27,10 +28,11 @@ type memory struct {
 func newMemory(maxClients int) (*memory, error) {
 	m := &memory{}
 	var err error
-	if m.clients, err = newCounters[netip.Prefix](maxClients); err != nil {
+	arena := table.NewArena()
+	if m.clients, err = newCounters(arena, maxClients); err != nil {
 		return nil, err
 	}
-	if m.logins, err = newCounters[string](maxClients); err != nil {
+	if m.logins, err = newCounters(arena, maxClients); err != nil {
 		return nil, err
 	}
 	if m.seen, err = simplelru.NewLRU[visit, time.Time](maxClients, nil); err != nil {
@@ -53,11 +55,11 @@ func (m *memory) addFailure(p netip.Prefix, f rules.Failure, c Counting) (a adde
 	login, byLogin := counted(f, c.Login)
 	a.known = true
 	if p.IsValid() {
-		a.Client, a.staleClient, a.known = m.clients.add(p, f, c.Client)
+		a.Client, a.staleClient, a.known = m.clients.add(keyOf(p), f, c.Client)
 	}
 	if byLogin {
 		var known bool
-		a.Login, a.staleLogin, known = m.logins.add(login, f, c.Login)
+		a.Login, a.staleLogin, known = m.logins.add([]byte(login), f, c.Login)
 		a.known = a.known && known
 	}
 	return a
@@ -66,13 +68,14 @@ func (m *memory) addFailure(p netip.Prefix, f rules.Failure, c Counting) (a adde
 func (m *memory) tally(p netip.Prefix, now time.Time, w Window) rules.Tally {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.clients.tally(p, now, w)
+	var key [prefixKey]byte
+	return m.clients.tally(appendPrefix(key[:0], p), now, w)
 }
 
 func (m *memory) failures(p netip.Prefix, addr netip.Addr, since time.Time) []rules.Failure {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	list := m.clients.failures(p, since)
+	list := m.clients.failures(keyOf(p), since)
 	if !addr.IsValid() {
 		return list
 	}
@@ -82,15 +85,15 @@ func (m *memory) failures(p netip.Prefix, addr netip.Addr, since time.Time) []ru
 func (m *memory) beginBlock(p netip.Prefix, id string, now time.Time, w Window) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.clients.begin(p, id, now, w)
+	return m.clients.begin(keyOf(p), id, now, w)
 }
 
 func (m *memory) blocks(now time.Time, w Window) []Block {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []Block
-	m.clients.inForce(now, w, func(p netip.Prefix, c *counter, t rules.Tally) {
-		list = append(list, asBlock(p, c, t, now, w))
+	m.clients.inForce(now, w, func(k []byte, c *counter, t rules.Tally) {
+		list = append(list, asBlock(prefixOf(k), c, t, now, w))
 	})
 	slices.SortFunc(list, func(a, b Block) int { return b.Since.Compare(a.Since) })
 	return list
@@ -114,7 +117,7 @@ func (m *memory) unblock(addr netip.Addr, now time.Time, w Window) (cleared []ne
 		if err != nil {
 			continue
 		}
-		c := m.clients.remove(p)
+		c := m.clients.remove(keyOf(p))
 		if c == nil {
 			continue
 		}

@@ -27,7 +27,7 @@ type learned struct {
 
 // merge takes over what the shared store knows of the key. What only this host knows
 // stays: the store will hear of it.
-func (t counters[K]) merge(k K, h heard, now time.Time, w Window) (l learned) {
+func (t *counters) merge(k []byte, h heard, now time.Time, w Window) (l learned) {
 	c := t.find(k)
 	if c == nil {
 		if len(h.failures) == 0 {
@@ -63,7 +63,7 @@ func (t counters[K]) merge(k K, h heard, now time.Time, w Window) (l learned) {
 		}
 		c.block, c.since = h.block, h.since
 	}
-	t.place(k, c, now, w)
+	t.keep(k, c, now, w)
 	return l
 }
 
@@ -82,8 +82,9 @@ func (c *counter) date(f rules.Failure) {
 }
 
 // touch notes that the store has just spoken of the key.
-func (t counters[K]) touch(k K) {
+func (t *counters) touch(k []byte, now time.Time, w Window) {
 	if c := t.find(k); c != nil {
 		c.asked = time.Now().UnixNano()
+		t.keep(k, c, now, w)
 	}
 }

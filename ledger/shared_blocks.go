@@ -79,7 +79,7 @@ func (s *Shared) tellBlock(ctx context.Context, name, id string, since time.Time
 func (s *Shared) isSecret(login string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.logins.find(login)
+	c := s.logins.find([]byte(login))
 	return c != nil && !slices.ContainsFunc(c.failures, func(f rules.Failure) bool { return strings.Contains(f.Shown, "@") })
 }
 

@@ -143,9 +143,9 @@ func (s *Shared) isFresh(name string) bool {
 	defer s.mu.Unlock()
 	var c *counter
 	if isLogin(name) {
-		c = s.logins.find(name)
+		c = s.logins.find([]byte(name))
 	} else if prefix, err := netip.ParsePrefix(name); err == nil {
-		c = s.clients.find(prefix)
+		c = s.clients.find(keyOf(prefix))
 	}
 	return c != nil && time.Since(time.Unix(0, c.asked)) < fresh
 }

@@ -68,10 +68,15 @@ func (s *Shared) hearSome(ctx context.Context, names []string) error {
 func (s *Shared) above() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	names := s.logins.above.Keys()
-	for _, p := range s.clients.above.Keys() {
-		names = append(names, p.String())
-	}
+	var names []string
+	s.logins.above.All(func(login, _ []byte) bool {
+		names = append(names, string(login))
+		return true
+	})
+	s.clients.above.All(func(client, _ []byte) bool {
+		names = append(names, prefixOf(client).String())
+		return true
+	})
 	return names
 }
 

@@ -33,8 +33,8 @@ func (s *Shared) take(name string, k valkey.Counter) {
 		return
 	}
 	if isLogin(name) {
-		of.learned = s.logins.merge(name, h, now, w.Login)
-		s.logins.touch(name)
+		of.learned = s.logins.merge([]byte(name), h, now, w.Login)
+		s.logins.touch([]byte(name), now, w.Login)
 	} else {
 		prefix, err := netip.ParsePrefix(name)
 		if err != nil {
@@ -42,8 +42,8 @@ func (s *Shared) take(name string, k valkey.Counter) {
 			return
 		}
 		of.prefix, of.insert = prefix, insertBlock
-		of.learned = s.clients.merge(prefix, h, now, w.Client)
-		s.clients.touch(prefix)
+		of.learned = s.clients.merge(keyOf(prefix), h, now, w.Client)
+		s.clients.touch(keyOf(prefix), now, w.Client)
 	}
 	s.keep(of, hosts, now)
 }

@@ -71,7 +71,7 @@ func (v *Volatile) Unblock(_ context.Context, client netip.Addr, now time.Time, 
 func (v *Volatile) BeginGuessed(_ context.Context, login, id string, now time.Time, w Window) (string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.logins.begin(login, id, now, w), nil
+	return v.logins.begin([]byte(login), id, now, w), nil
 }
 
 // AddLogin implements Ledger.

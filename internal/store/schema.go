@@ -77,4 +77,10 @@ create table charged(
 	recipients integer not null,
 	time       integer not null
 ) without rowid;
+`, `
+-- The counters as a daemon that was told to stop has left them, in the order in which
+-- they were used, and until when they are good.
+create table packed(login integer not null, key blob not null, body blob not null);
+
+create table packed_until(one integer primary key check (one = 1), last blob not null, counting text not null);
 `}

@@ -1,0 +1,115 @@
+package ledger
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"portreeve/rules"
+)
+
+// someCounter makes a counter of what the dice say, with times around now.
+func someCounter(r *rand.Rand, now time.Time) *counter {
+	pick := func(list ...string) string { return list[r.IntN(len(list))] }
+	c := &counter{stale: r.IntN(2) == 0}
+	if r.IntN(2) == 0 {
+		c.asked = r.Int64()
+	}
+	if r.IntN(2) == 0 {
+		c.block, c.since = pick("0l0tkyxd13Vm67WNY4Cw6K", "x"), now.Add(-time.Duration(r.Int64N(int64(2*time.Hour))))
+	}
+	at := now.Add(-90 * time.Minute)
+	for range r.IntN(30) {
+		at = at.Add(time.Duration(r.Int64N(int64(8 * time.Minute))))
+		f := rules.Failure{
+			Time: at, Shown: pick("jan@domena.cz", "Jan@domena.cz", "t… (10 characters)", ""), Protocol: pick("smtp", "submission"),
+			Password: pick("", "02a1", "fff0"), Vague: r.IntN(9) == 0, Counted: r.IntN(4) > 0,
+		}
+		if f.Login = f.Shown; r.IntN(3) == 0 {
+			f.Login = "jan@domena.cz"
+		}
+		f.Client, _ = netip.ParseAddr(pick("192.0.2.1", "192.0.2.2", "2001:db8::1", ""))
+		f.ID = []uint64{0, r.Uint64(), r.Uint64N(1 << 48)}[r.IntN(3)]
+		c.failures = append(c.failures, f)
+	}
+	return c
+}
+
+// What was packed is what is unpacked, and its tally is the counter's.
+func TestPacked(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	now := time.Now().Round(0)
+	quick := 0
+	for range 20_000 {
+		c := someCounter(r, now)
+		b := c.pack(nil)
+		if got := unpackCounter(b); !reflect.DeepEqual(got, c) {
+			t.Fatalf("%+v\nbecomes\n%+v", c, got)
+		}
+		w := Window{Limit: r.IntN(12), Length: time.Hour, Once: r.IntN(8) == 0}
+		tally, ok := packedTally(b, now, w)
+		before := c.pack(nil)
+		want := c.tally(now, w)
+		changed := string(before) != string(c.pack(nil))
+		if ok && (changed || tally != want) {
+			t.Fatalf("%+v\nis %+v, want %+v (changed: %t)", c, tally, want, changed)
+		}
+		if ok {
+			quick++
+		}
+	}
+	if quick < 5000 {
+		t.Errorf("only %d tallies were counted as they are packed", quick)
+	}
+}
+
+// A failure that is appended to packed bytes makes of them what it makes of the counter.
+func TestPackedAdd(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	now := time.Now().Round(0)
+	quick := 0
+	for range 20_000 {
+		c := someCounter(r, now)
+		others := someCounter(r, now.Add(time.Duration(r.Int64N(int64(time.Hour)))-20*time.Minute)).failures
+		if len(others) == 0 {
+			continue
+		}
+		f := others[len(others)-1]
+		if len(c.failures) > 0 && r.IntN(20) == 0 {
+			f.ID = c.failures[r.IntN(len(c.failures))].ID
+		}
+		w := Window{Limit: r.IntN(12), Length: time.Hour, Once: r.IntN(8) == 0}
+		got, tally, stale, ok := packedAdd(nil, c.pack(nil), f, w)
+		if !ok {
+			continue
+		}
+		quick++
+		wasStale, known := c.stale, c.knows(f.ID)
+		latest := c.add(f, w)
+		c.stale = false
+		want := c.tally(latest, w)
+		if known || stale != wasStale || tally != want || string(got) != string(c.pack(nil)) {
+			t.Fatalf("%+v\nis %+v, stale %t, want %+v, %t; known: %t", c, tally, stale, want, wasStale, known)
+		}
+	}
+	if quick < 2000 {
+		t.Errorf("only %d were appended", quick)
+	}
+}
+
+// A client with eleven failures of one login: what the bound on the memory of a
+// million of them stands on.
+func TestPackedIsSmall(t *testing.T) {
+	c := &counter{block: "0l0tkyxd13Vm67WNY4Cw6K", since: time.Now()}
+	for i := range 11 {
+		c.failures = append(c.failures, rules.Failure{
+			Time: time.Now().Add(time.Duration(i) * time.Minute), Client: netip.MustParseAddr("192.0.2.1"), Login: "jmeno.prijmeni1234@domena.cz",
+			Shown: "jmeno.prijmeni1234@domena.cz", Protocol: "submission", Password: "02a1", Counted: true, ID: uint64(i) << 40,
+		})
+	}
+	if n := len(c.pack(nil)); n > 290 {
+		t.Errorf("%d bytes", n)
+	}
+}
