@@ -27,11 +27,9 @@ const (
 // turn, so that a request costs no memory but the strings that it names.
 type conn struct {
 	*Server
-	c     net.Conn
-	pace  *listen.Pace
-	now   func() time.Time
-	log   *slog.Logger
-	write time.Duration
+	pace *listen.Pace
+	now  func() time.Time
+	log  *slog.Logger
 
 	in         []byte
 	begin, end int  // in[begin:end] has been read and not yet answered
@@ -126,10 +124,7 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	if err := c.c.SetWriteDeadline(time.Now().Add(c.write)); err != nil {
-		return fmt.Errorf("answer: %w", err)
-	}
-	_, err := c.c.Write(c.out)
+	_, err := c.pace.Write(c.out)
 	c.out = c.out[:0]
 	if err != nil {
 		return fmt.Errorf("answer: %w", err)
@@ -144,7 +139,7 @@ func (c *conn) fill() error {
 		return err
 	}
 	c.makeRoom()
-	n, err := c.c.Read(c.in[c.end:])
+	n, err := c.pace.Read(c.in[c.end:])
 	c.end += n
 	if n > 0 || err == nil {
 		return nil // an error will come again
