@@ -21,7 +21,10 @@ var (
 	errSlow      = errors.New("it did not come to its end in time")
 )
 
-// attribute is the place of an attribute that the translation reads.
+// attribute is the place of an attribute that Postfix is known to send
+// (https://www.postfix.org/SMTPD_POLICY_README.html, Postfix 3.10). Those that
+// nobody reads have a place all the same: it is the cheapest way to find that two
+// of a name contradict each other.
 type attribute int
 
 const (
@@ -38,6 +41,25 @@ const (
 	attrQueueID
 	attrInstance
 	attrRecipientCount
+
+	attrProtocolName
+	attrClientName
+	attrClientPort
+	attrReverseClientName
+	attrServerAddress
+	attrSize
+	attrETRNDomain
+	attrStress
+	attrSASLMethod
+	attrSASLSender
+	attrCertSubject
+	attrCertIssuer
+	attrCertFingerprint
+	attrCertKeyFingerprint
+	attrEncryptionCipher
+	attrEncryptionKeySize
+	attrCompatibilityLevel
+	attrMailVersion
 
 	attributeCount
 )
@@ -72,6 +94,50 @@ func known(name []byte) (attribute, bool) {
 	case "recipient_count":
 		return attrRecipientCount, true
 	default:
+		return unread(name)
+	}
+}
+
+// unread is known for the attributes that nobody reads.
+func unread(name []byte) (attribute, bool) {
+	switch string(name) {
+	case "protocol_name":
+		return attrProtocolName, true
+	case "client_name":
+		return attrClientName, true
+	case "client_port":
+		return attrClientPort, true
+	case "reverse_client_name":
+		return attrReverseClientName, true
+	case "server_address":
+		return attrServerAddress, true
+	case "size":
+		return attrSize, true
+	case "etrn_domain":
+		return attrETRNDomain, true
+	case "stress":
+		return attrStress, true
+	case "sasl_method":
+		return attrSASLMethod, true
+	case "sasl_sender":
+		return attrSASLSender, true
+	case "ccert_subject":
+		return attrCertSubject, true
+	case "ccert_issuer":
+		return attrCertIssuer, true
+	case "ccert_fingerprint":
+		return attrCertFingerprint, true
+	case "ccert_pubkey_fingerprint":
+		return attrCertKeyFingerprint, true
+	case "encryption_cipher":
+		return attrEncryptionCipher, true
+	case "encryption_keysize":
+		return attrEncryptionKeySize, true
+	case "compatibility_level":
+		return attrCompatibilityLevel, true
+	case "mail_version":
+		return attrMailVersion, true
+	default:
 		return 0, false
 	}
 }
@@ -81,6 +147,7 @@ func known(name []byte) (attribute, bool) {
 type attributes struct {
 	values [attributeCount][]byte
 	others names
+	kept   []byte // see fill
 }
 
 // parse reads a whole request without its empty line: lines of name=value, each

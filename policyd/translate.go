@@ -28,21 +28,35 @@ func (a *attributes) stage() (rules.Stage, bool) {
 	}
 }
 
-// fill translates the request into r. Its strings are copies.
+// fill translates the request into r. Its strings are parts of one copy.
 func (a *attributes) fill(r *rules.Request, stage rules.Stage) {
 	*r = rules.Request{
-		Stage:     stage,
-		Protocol:  rules.ProtocolPolicy,
-		Client:    address(a.values[attrClientAddress]),
-		Port:      port(a.values[attrServerPort]),
-		TLS:       len(a.values[attrEncryptionProtocol]) > 0,
-		Helo:      string(a.values[attrHeloName]),
-		Login:     string(a.values[attrSASLUsername]),
-		Sender:    string(a.values[attrSender]),
-		Recipient: string(a.values[attrRecipient]),
-		Count:     count(a.values[attrRecipientCount]),
-		QueueID:   string(a.values[attrQueueID]),
-		Instance:  string(a.values[attrInstance]),
+		Stage:    stage,
+		Protocol: rules.ProtocolPolicy,
+		Client:   address(a.values[attrClientAddress]),
+		Port:     port(a.values[attrServerPort]),
+		TLS:      len(a.values[attrEncryptionProtocol]) > 0,
+		Count:    count(a.values[attrRecipientCount]),
+	}
+	texts := [...]struct {
+		from attribute
+		to   *string
+	}{
+		{attrHeloName, &r.Helo},
+		{attrSASLUsername, &r.Login},
+		{attrSender, &r.Sender},
+		{attrRecipient, &r.Recipient},
+		{attrQueueID, &r.QueueID},
+		{attrInstance, &r.Instance},
+	}
+	a.kept = a.kept[:0]
+	for _, t := range texts {
+		a.kept = append(a.kept, a.values[t.from]...)
+	}
+	rest := string(a.kept)
+	for _, t := range texts {
+		n := len(a.values[t.from])
+		*t.to, rest = rest[:n], rest[n:]
 	}
 }
 
