@@ -11,10 +11,10 @@ import (
 // nothing to ask there.
 func (a *attributes) stage() (rules.Stage, bool) {
 	// smtpd_relay_restrictions, where OK means the right to relay (FACTS.md 1.8).
-	if string(a.values[attrPolicyContext]) == "relay" {
+	if string(a.value(attrPolicyContext)) == "relay" {
 		return rules.StageRelay, true
 	}
-	switch string(a.values[attrProtocolState]) {
+	switch string(a.value(attrProtocolState)) {
 	case "CONNECT", "HELO", "EHLO":
 		return rules.StageHelo, true
 	case "MAIL", "DATA":
@@ -33,10 +33,10 @@ func (a *attributes) fill(r *rules.Request, stage rules.Stage) {
 	*r = rules.Request{
 		Stage:    stage,
 		Protocol: rules.ProtocolPolicy,
-		Client:   address(a.values[attrClientAddress]),
-		Port:     port(a.values[attrServerPort]),
-		TLS:      len(a.values[attrEncryptionProtocol]) > 0,
-		Count:    count(a.values[attrRecipientCount]),
+		Client:   address(a.value(attrClientAddress)),
+		Port:     port(a.value(attrServerPort)),
+		TLS:      len(a.value(attrEncryptionProtocol)) > 0,
+		Count:    count(a.value(attrRecipientCount)),
 	}
 	texts := [...]struct {
 		from attribute
@@ -51,11 +51,11 @@ func (a *attributes) fill(r *rules.Request, stage rules.Stage) {
 	}
 	a.kept = a.kept[:0]
 	for _, t := range texts {
-		a.kept = append(a.kept, a.values[t.from]...)
+		a.kept = append(a.kept, a.value(t.from)...)
 	}
 	rest := string(a.kept)
 	for _, t := range texts {
-		n := len(a.values[t.from])
+		n := len(a.value(t.from))
 		*t.to, rest = rest[:n], rest[n:]
 	}
 }
@@ -97,6 +97,9 @@ func dotted(text []byte) (netip.Addr, bool) {
 }
 
 func port(text []byte) uint16 {
+	if len(text) == 0 {
+		return 0 // an error would cost memory
+	}
 	n, err := strconv.ParseUint(string(text), 10, 16)
 	if err != nil {
 		return 0 // not told: the rules take it for a submission port
@@ -106,6 +109,9 @@ func port(text []byte) uint16 {
 
 // count is the number of recipients, which Postfix tells from DATA on.
 func count(text []byte) int {
+	if len(text) == 0 {
+		return 0
+	}
 	n, err := strconv.Atoi(string(text))
 	if err != nil {
 		return 0

@@ -3,7 +3,6 @@ package gate
 import (
 	"context"
 	"sync"
-	"time"
 
 	"portreeve/ledger"
 	"portreeve/rules"
@@ -192,7 +191,7 @@ func look[T any](f *facts, known *[]answer[T], key string, ask func(context.Cont
 			return a.value, a.state
 		}
 	}
-	began := time.Now()
+	began := stopwatch()
 	value, found, err := ask(f.ctx, key)
 	state, result := rules.Absent, "absent"
 	switch {
@@ -202,7 +201,7 @@ func look[T any](f *facts, known *[]answer[T], key string, ask func(context.Cont
 	case found:
 		state, result = rules.Known, "found"
 	}
-	f.g.Meter.Looked(result, time.Since(began))
+	f.g.Meter.Looked(result, stopwatch()-began)
 	*known = append(*known, answer[T]{key: key, value: value, state: state})
 	return value, state
 }

@@ -49,7 +49,7 @@ type meter struct {
 	unrecorded int
 }
 
-func (m *meter) Decided(rule rules.Rule, action string, _ rules.Protocol) {
+func (m *meter) Decided(_ time.Time, rule rules.Rule, action string, _ rules.Protocol) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.decided[string(rule)+" "+action]++
