@@ -405,8 +405,9 @@ func TestDeadlines(t *testing.T) {
 				r.answer(t)
 				<-time.After(7 * time.Second)
 			}
-			in := full("permit@a.cz")
+			in, dripped := full("permit@a.cz"), make(chan struct{})
 			go func() {
+				defer close(dripped)
 				for _, b := range in {
 					if _, err := io.WriteString(r.Conn, string(b)); err != nil {
 						return
@@ -415,6 +416,7 @@ func TestDeadlines(t *testing.T) {
 				}
 			}()
 			closesAfter(t, r, policyd.DefaultBusy)
+			<-dripped
 			if r.errors.Load() != 1 {
 				t.Error("a slow request was not counted")
 			}

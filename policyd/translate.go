@@ -126,13 +126,12 @@ func appendAnswer(out []byte, d *rules.Decision) []byte {
 	out = append(out, "action="...)
 	switch d.Action {
 	case rules.Refuse:
-		reply := d.Reply.String()
-		for i := range len(reply) {
+		begin := len(out)
+		out = d.Reply.Append(out)
+		for i, c := range out[begin:] {
 			// A line end would be a second attribute.
-			if c := reply[i]; c < ' ' || c == 0x7f {
-				out = append(out, '?')
-			} else {
-				out = append(out, c)
+			if c < ' ' || c == 0x7f {
+				out[begin+i] = '?'
 			}
 		}
 	case rules.Permit:

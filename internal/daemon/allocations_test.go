@@ -4,10 +4,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"portreeve/policyd"
+	"portreeve/rules"
 )
 
 // again is a peer that sends one request again and again.
@@ -55,14 +58,27 @@ func TestAllocationsOfARequest(t *testing.T) {
 			peer.left = n
 			server.Handle(t.Context(), peer)
 		})
-		if peer.answer != want {
+		if !strings.HasPrefix(peer.answer, want) {
 			t.Fatalf("answered %q, want %q", peer.answer, want)
 		}
 		return got / n
 	}
+	ask := envelope{client: "198.51.100.7", login: "user1@domena.cz", sender: "user1@domena.cz", recipient: "b@example.com"}
 	// The request's strings and, in the peer, the answer's text.
-	if got := each(envelope{client: "198.51.100.7", login: "user1@domena.cz", sender: "user1@domena.cz", recipient: "b@example.com"}.String(),
-		"action=DUNNO\n\n"); got > 2.1 {
+	if got := each(ask.String(), "action=DUNNO\n\n"); got > 2.1 {
 		t.Errorf("%.2f allocations for a request that passes, want 2", got)
+	}
+	for range 11 {
+		err := d.gate.Tell(t.Context(), rules.Event{
+			Kind: rules.LoginFailed, Protocol: rules.ProtocolAuthPolicy, Time: d.Now(),
+			Client: netip.MustParseAddr(ask.client), Service: "smtp", Login: ask.login,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// And the reply's text and what it is made from.
+	if got := each(ask.String(), "action=550 5.1.0 "); got > 5.1 {
+		t.Errorf("%.2f allocations for a request of a blocked client, want 5", got)
 	}
 }

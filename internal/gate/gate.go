@@ -29,6 +29,11 @@ const (
 	recordWithin = time.Second
 	// shareFor is how long equal refusals share one id (SPEC.md section 8).
 	shareFor = time.Minute
+	// loggedPerFlush is how many refusals under one id have a line each in the log
+	// before the next Flush, which tells the number of the others: whoever is refused
+	// ten thousand times a second must not fill the disk, nor cost more than a client
+	// that passes.
+	loggedPerFlush = 10
 	// shareAtMost bounds the refusals that are remembered for it.
 	shareAtMost = 1 << 16
 )

@@ -448,3 +448,37 @@ func TestTryRecordsNothing(t *testing.T) {
 		t.Errorf("journal %v %v, log %s", entries, err, f.log)
 	}
 }
+
+// Refusals under one id have a line each while they are few; of a flood the log gets
+// the number.
+func TestLogOfAFlood(t *testing.T) {
+	f := open(t)
+	for i := range 11 {
+		f.fail("192.0.2.7", "jan@domena.cz", time.Duration(i)*time.Second)
+	}
+	refuse := func(n int) (id string) {
+		for range n {
+			id = f.mail("192.0.2.7", "jan@domena.cz", "jan@domena.cz", time.Minute).ID
+		}
+		return id
+	}
+	lines := func(text string) int { return strings.Count(f.log.String(), text) }
+	id := refuse(10)
+	f.Flush()
+	if got := lines("msg=refused id=" + id); got != 10 || lines("and more like it") != 0 {
+		t.Errorf("%d lines for ten refusals: %s", got, f.log)
+	}
+	refuse(500)
+	f.Flush()
+	if got := lines("msg=refused id=" + id); got != 20 || lines(`msg="and more like it" id=`+id+" times=490") != 1 {
+		t.Errorf("%d lines for 510 refusals: %s", got, f.log)
+	}
+	f.Flush()
+	if lines("and more like it") != 1 {
+		t.Errorf("told twice: %s", f.log)
+	}
+	refuse(1)
+	if got := lines("msg=refused id=" + id); got != 21 {
+		t.Errorf("%d lines, one of them after the flood: %s", got, f.log)
+	}
+}
