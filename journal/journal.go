@@ -57,10 +57,7 @@ func (j *Journal) Write(ctx context.Context, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("recording %q: %w", e.ID, err)
 	}
-	body, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("recording %s: %w", e.ID, err)
-	}
+	body := appendEntry(make([]byte, 0, 1<<10), &e)
 	tell, told := func(store.Tx) error { return nil }, func(error) {}
 	if j.others != nil {
 		tell, told = j.others.Tell(e.ID)

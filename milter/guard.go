@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"time"
 
 	"portreeve/internal/listen"
 	"portreeve/rules"
@@ -30,7 +29,6 @@ type guard struct {
 	net.Conn
 	in    *bufio.Reader
 	pace  *listen.Pace
-	write time.Duration
 	log   *slog.Logger
 	meter Meter
 
@@ -182,11 +180,7 @@ func (g *guard) Write(p []byte) (int, error) {
 	if g.failed {
 		return len(p), nil
 	}
-	err := g.SetWriteDeadline(time.Now().Add(g.write))
-	if err == nil {
-		_, err = g.Conn.Write(p)
-	}
-	if err != nil {
+	if _, err := g.pace.Write(p); err != nil {
 		g.failed = true
 		g.report(fmt.Errorf("answer: %w", err))
 	}

@@ -54,11 +54,10 @@ func (s *Server) Handle(ctx context.Context, c net.Conn) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	pace := listen.NewPace(ctx, c, or(s.Idle, DefaultIdle), or(s.Busy, DefaultBusy))
+	pace := listen.NewPace(ctx, c, or(s.Idle, DefaultIdle), or(s.Busy, DefaultBusy), or(s.Write, DefaultWrite))
 	defer pace.Stop()
 	g := &guard{
-		Conn: c, in: bufio.NewReader(c), pace: pace, write: or(s.Write, DefaultWrite),
-		log: log, meter: s.Meter, ended: make(chan struct{}),
+		Conn: c, in: bufio.NewReader(pace), pace: pace, log: log, meter: s.Meter, ended: make(chan struct{}),
 	}
 	now := s.Now
 	if now == nil {

@@ -21,8 +21,11 @@ var (
 	errSlow      = errors.New("it did not come to its end in time")
 )
 
-// attribute is the place of an attribute that the translation reads.
-type attribute int
+// attribute is the place of an attribute that Postfix is known to send
+// (https://www.postfix.org/SMTPD_POLICY_README.html, Postfix 3.10). Those that
+// nobody reads have a place all the same: it is the cheapest way to find that two
+// of a name contradict each other.
+type attribute uint8
 
 const (
 	attrRequest attribute = iota
@@ -39,90 +42,147 @@ const (
 	attrInstance
 	attrRecipientCount
 
+	attrProtocolName
+	attrClientName
+	attrClientPort
+	attrReverseClientName
+	attrServerAddress
+	attrSize
+	attrETRNDomain
+	attrStress
+	attrSASLMethod
+	attrSASLSender
+	attrCertSubject
+	attrCertIssuer
+	attrCertFingerprint
+	attrCertKeyFingerprint
+	attrEncryptionCipher
+	attrEncryptionKeySize
+	attrCompatibilityLevel
+	attrMailVersion
+
 	attributeCount
 )
 
-// known tells which attribute a name is; the compiler makes string(name) free.
-func known(name []byte) (attribute, bool) {
-	switch string(name) {
-	case "request":
-		return attrRequest, true
-	case "protocol_state":
-		return attrProtocolState, true
-	case "policy_context":
-		return attrPolicyContext, true
-	case "client_address":
-		return attrClientAddress, true
-	case "server_port":
-		return attrServerPort, true
-	case "helo_name":
-		return attrHeloName, true
-	case "sasl_username":
-		return attrSASLUsername, true
-	case "encryption_protocol":
-		return attrEncryptionProtocol, true
-	case "sender":
-		return attrSender, true
-	case "recipient":
-		return attrRecipient, true
-	case "queue_id":
-		return attrQueueID, true
-	case "instance":
-		return attrInstance, true
-	case "recipient_count":
-		return attrRecipientCount, true
-	default:
-		return 0, false
-	}
+var attributeNames = [attributeCount]string{
+	attrRequest:            "request",
+	attrProtocolState:      "protocol_state",
+	attrPolicyContext:      "policy_context",
+	attrClientAddress:      "client_address",
+	attrServerPort:         "server_port",
+	attrHeloName:           "helo_name",
+	attrSASLUsername:       "sasl_username",
+	attrEncryptionProtocol: "encryption_protocol",
+	attrSender:             "sender",
+	attrRecipient:          "recipient",
+	attrQueueID:            "queue_id",
+	attrInstance:           "instance",
+	attrRecipientCount:     "recipient_count",
+	attrProtocolName:       "protocol_name",
+	attrClientName:         "client_name",
+	attrClientPort:         "client_port",
+	attrReverseClientName:  "reverse_client_name",
+	attrServerAddress:      "server_address",
+	attrSize:               "size",
+	attrETRNDomain:         "etrn_domain",
+	attrStress:             "stress",
+	attrSASLMethod:         "sasl_method",
+	attrSASLSender:         "sasl_sender",
+	attrCertSubject:        "ccert_subject",
+	attrCertIssuer:         "ccert_issuer",
+	attrCertFingerprint:    "ccert_fingerprint",
+	attrCertKeyFingerprint: "ccert_pubkey_fingerprint",
+	attrEncryptionCipher:   "encryption_cipher",
+	attrEncryptionKeySize:  "encryption_keysize",
+	attrCompatibilityLevel: "compatibility_level",
+	attrMailVersion:        "mail_version",
 }
+
+var attributesByName = func() map[string]attribute {
+	m := make(map[string]attribute, attributeCount)
+	for i, name := range attributeNames {
+		m[name] = attribute(i)
+	}
+	return m
+}()
 
 // attributes is one parsed request. The values are parts of the connection's
 // buffer, valid until its next read.
 type attributes struct {
-	values [attributeCount][]byte
+	in     []byte
+	values [attributeCount]span
 	others names
+	order  [attributeCount]attribute // that of the latest request's lines
+	kept   []byte                    // see fill
 }
 
-// parse reads a whole request without its empty line: lines of name=value, each
-// ended by LF. The last of equal names counts, and it must not contradict the
-// others. Control characters other than NUL and CR come from clients, which
-// Postfix passes on; they are values like any other.
-func (a *attributes) parse(request []byte) error {
-	if bytes.IndexByte(request, 0) >= 0 {
-		return errNUL
-	}
-	if bytes.IndexByte(request, '\r') >= 0 {
-		return errCR
-	}
-	a.values = [attributeCount][]byte{}
+// span is a value's place in the request; its end is 0 where there is none.
+type span struct{ begin, end uint32 }
+
+func (a *attributes) value(i attribute) []byte { return a.in[a.values[i].begin:a.values[i].end] }
+
+// parse reads the request at the front of in, which ends within it: lines of
+// name=value, each ended by LF, and an empty one. It returns its length. The last
+// of equal names counts, and it must not contradict the others. Control characters
+// other than NUL and CR come from clients, which Postfix passes on; they are values
+// like any other.
+func (a *attributes) parse(in []byte) (n int, err error) {
+	a.in = in
+	a.values = [attributeCount]span{}
 	a.others.reset()
-	for begin := 0; begin < len(request); {
-		end := begin + bytes.IndexByte(request[begin:], '\n')
-		equal := bytes.IndexByte(request[begin:end], '=')
-		if equal < 0 {
-			return errNoEqual
+	for line := 0; in[n] != '\n'; line++ {
+		end := n + bytes.IndexByte(in[n:], '\n')
+		i, length := a.name(line, in[n:end])
+		if length < 0 {
+			return 0, errNoEqual
 		}
-		if a.contradicts(request, begin, begin+equal, end) {
-			return fmt.Errorf("contradicting values of %q", request[begin:begin+equal])
+		if a.contradicts(i, n, n+length, end) {
+			return 0, fmt.Errorf("contradicting values of %q", in[n:n+length])
 		}
-		begin = end + 1
+		n = end + 1
 	}
-	if string(a.values[attrRequest]) != "smtpd_access_policy" {
-		return errNoRequest
+	n++
+	switch {
+	case bytes.IndexByte(in[:n], 0) >= 0:
+		return 0, errNUL
+	case bytes.IndexByte(in[:n], '\r') >= 0:
+		return 0, errCR
+	case string(a.value(attrRequest)) != "smtpd_access_policy":
+		return 0, errNoRequest
 	}
-	return nil
+	return n, nil
 }
 
-// contradicts takes the line request[begin:end], whose = is at equal, and tells
-// whether its name came before with another value.
-func (a *attributes) contradicts(request []byte, begin, equal, end int) bool {
-	value := request[equal+1 : end]
-	i, ok := known(request[begin:equal])
-	if !ok {
-		return a.others.contradicts(request, begin, equal, end)
+// name tells which attribute the text of a line is, attributeCount for an unknown
+// one, and the length of its name, -1 without a =. Postfix sends its attributes in
+// the same order each time, so that of the latest request is tried first.
+func (a *attributes) name(line int, text []byte) (i attribute, length int) {
+	if line < len(a.order) {
+		i = a.order[line]
+		if expected := attributeNames[i]; len(text) > len(expected) && text[len(expected)] == '=' && string(text[:len(expected)]) == expected {
+			return i, len(expected)
+		}
 	}
-	before := a.values[i]
-	// An empty value is an empty part of the buffer, and so not nil.
-	a.values[i] = value
-	return before != nil && !bytes.Equal(before, value)
+	if length = bytes.IndexByte(text, '='); length < 0 {
+		return attributeCount, length
+	}
+	i, known := attributesByName[string(text[:length])]
+	if !known {
+		return attributeCount, length
+	}
+	if line < len(a.order) {
+		a.order[line] = i
+	}
+	return i, length
+}
+
+// contradicts takes the attribute whose name begins a line, and tells whether it
+// came before with another value.
+func (a *attributes) contradicts(i attribute, begin, equal, end int) bool {
+	if i == attributeCount {
+		return a.others.contradicts(a.in, begin, equal, end)
+	}
+	before, now := a.values[i], span{uint32(equal + 1), uint32(end)}
+	a.values[i] = now
+	return before.end != 0 && !bytes.Equal(a.in[before.begin:before.end], a.in[now.begin:now.end])
 }

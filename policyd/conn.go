@@ -27,11 +27,9 @@ const (
 // turn, so that a request costs no memory but the strings that it names.
 type conn struct {
 	*Server
-	c     net.Conn
-	pace  *listen.Pace
-	now   func() time.Time
-	log   *slog.Logger
-	write time.Duration
+	pace *listen.Pace
+	now  func() time.Time
+	log  *slog.Logger
 
 	in         []byte
 	begin, end int  // in[begin:end] has been read and not yet answered
@@ -78,15 +76,20 @@ type malformed struct{ why error }
 
 func (m malformed) Error() string { return "malformed request: " + m.why.Error() }
 
-// whole is the length of the request at the front of the buffer, its empty line
-// included, or 0 if it is not all there.
+// whole is the length of what is at the front of the buffer and has a whole
+// request in it, empty line included, or 0 if there is none.
 func (c *conn) whole() (int, error) {
 	n := 0
-	if c.begin < c.end && c.in[c.begin] == '\n' {
+	switch unanswered := c.in[c.begin:c.end]; {
+	case len(unanswered) > 0 && unanswered[0] == '\n':
 		n = 1 // an empty request
-	} else if at := bytes.Index(c.in[c.scanned:c.end], []byte("\n\n")); at >= 0 {
-		n = c.scanned + at + 2 - c.begin
-	} else {
+	case len(unanswered) <= MaxRequest && bytes.HasSuffix(unanswered, emptyLine):
+		return len(unanswered), nil // one request, nearly always
+	default:
+		if at := bytes.Index(c.in[c.scanned:c.end], emptyLine); at >= 0 {
+			n = c.scanned + at + 2 - c.begin
+			break
+		}
 		// A peer that ends its lines in CRLF never sends an empty one.
 		if bytes.IndexByte(c.in[c.scanned:c.end], '\r') >= 0 {
 			return 0, malformed{errCR}
@@ -100,9 +103,12 @@ func (c *conn) whole() (int, error) {
 	return n, nil
 }
 
-// answer decides the request of n bytes at the front.
+var emptyLine = []byte("\n\n")
+
+// answer decides the request at the front, which ends within n bytes.
 func (c *conn) answer(ctx context.Context, n int) error {
-	if err := c.attributes.parse(c.in[c.begin : c.begin+n-1]); err != nil {
+	n, err := c.attributes.parse(c.in[c.begin : c.begin+n])
+	if err != nil {
 		return malformed{err}
 	}
 	decision := rules.Decision{Action: rules.Pass}
@@ -126,10 +132,7 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	if err := c.c.SetWriteDeadline(time.Now().Add(c.write)); err != nil {
-		return fmt.Errorf("answer: %w", err)
-	}
-	_, err := c.c.Write(c.out)
+	_, err := c.pace.Write(c.out)
 	c.out = c.out[:0]
 	if err != nil {
 		return fmt.Errorf("answer: %w", err)
@@ -144,7 +147,7 @@ func (c *conn) fill() error {
 		return err
 	}
 	c.makeRoom()
-	n, err := c.c.Read(c.in[c.end:])
+	n, err := c.pace.Read(c.in[c.end:])
 	c.end += n
 	if n > 0 || err == nil {
 		return nil // an error will come again

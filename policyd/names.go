@@ -5,8 +5,8 @@ import (
 	"hash/maphash"
 )
 
-// names remembers the attributes that nobody reads, to find contradictions
-// among them. It is a hash table of places in the request, which is used again
+// names remembers the attributes that Postfix is not known to send, to find
+// contradictions among them. It is a hash table of places in the request, which is used again
 // for the next request without being cleared, and seeded, so that nobody can
 // choose names that collide.
 type names struct {
@@ -21,10 +21,10 @@ type slot struct {
 	begin, equal, end uint32 // request[begin:equal] is the name, [equal+1:end] the value
 }
 
-// The sizes of the table: what Postfix's thirty attributes need, and what is
-// not kept for the next request.
+// The sizes of the table: what a newer Postfix may need, and what is not kept for
+// the next request.
 const (
-	firstSlots = 64
+	firstSlots = 16
 	keptSlots  = 1024
 )
 

@@ -395,6 +395,49 @@ func TestDeadlines(t *testing.T) {
 			}
 		})
 	})
+	// The deadlines of earlier requests are still in force; they must not be what
+	// counts.
+	t.Run("drips, one byte a second, after good requests", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, &gate{})
+			for range 5 {
+				r.send(full("permit@a.cz"))
+				r.answer(t)
+				<-time.After(7 * time.Second)
+			}
+			in, dripped := full("permit@a.cz"), make(chan struct{})
+			go func() {
+				defer close(dripped)
+				for _, b := range in {
+					if _, err := io.WriteString(r.Conn, string(b)); err != nil {
+						return
+					}
+					<-time.After(time.Second)
+				}
+			}()
+			closesAfter(t, r, policyd.DefaultBusy)
+			<-dripped
+			if r.errors.Load() != 1 {
+				t.Error("a slow request was not counted")
+			}
+		})
+	})
+	t.Run("stops reading after good answers", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, &gate{})
+			for range 5 {
+				r.send(full("permit@a.cz"))
+				r.answer(t)
+				<-time.After(4 * time.Second)
+			}
+			r.send(full("permit@a.cz"))
+			began := time.Now()
+			<-r.done
+			if took := time.Since(began); took != policyd.DefaultWrite {
+				t.Errorf("given up after %v", took)
+			}
+		})
+	})
 	t.Run("never reads", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := start(t, &gate{})

@@ -44,10 +44,10 @@ type Server struct {
 // done, when the peer sends something malformed, and, at the end of ctx, when
 // no request has begun: one that has begun is still answered.
 func (s *Server) Handle(ctx context.Context, c net.Conn) {
-	pace := listen.NewPace(ctx, c, or(s.Idle, DefaultIdle), or(s.Busy, DefaultBusy))
+	pace := listen.NewPace(ctx, c, or(s.Idle, DefaultIdle), or(s.Busy, DefaultBusy), or(s.Write, DefaultWrite))
 	defer pace.Stop()
 	conn := &conn{
-		Server: s, c: c, pace: pace, now: s.Now, log: s.Log, write: or(s.Write, DefaultWrite),
+		Server: s, pace: pace, now: s.Now, log: s.Log,
 	}
 	if conn.now == nil {
 		conn.now = time.Now

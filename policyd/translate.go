@@ -11,10 +11,10 @@ import (
 // nothing to ask there.
 func (a *attributes) stage() (rules.Stage, bool) {
 	// smtpd_relay_restrictions, where OK means the right to relay (FACTS.md 1.8).
-	if string(a.values[attrPolicyContext]) == "relay" {
+	if string(a.value(attrPolicyContext)) == "relay" {
 		return rules.StageRelay, true
 	}
-	switch string(a.values[attrProtocolState]) {
+	switch string(a.value(attrProtocolState)) {
 	case "CONNECT", "HELO", "EHLO":
 		return rules.StageHelo, true
 	case "MAIL", "DATA":
@@ -28,21 +28,35 @@ func (a *attributes) stage() (rules.Stage, bool) {
 	}
 }
 
-// fill translates the request into r. Its strings are copies.
+// fill translates the request into r. Its strings are parts of one copy.
 func (a *attributes) fill(r *rules.Request, stage rules.Stage) {
 	*r = rules.Request{
-		Stage:     stage,
-		Protocol:  rules.ProtocolPolicy,
-		Client:    address(a.values[attrClientAddress]),
-		Port:      port(a.values[attrServerPort]),
-		TLS:       len(a.values[attrEncryptionProtocol]) > 0,
-		Helo:      string(a.values[attrHeloName]),
-		Login:     string(a.values[attrSASLUsername]),
-		Sender:    string(a.values[attrSender]),
-		Recipient: string(a.values[attrRecipient]),
-		Count:     count(a.values[attrRecipientCount]),
-		QueueID:   string(a.values[attrQueueID]),
-		Instance:  string(a.values[attrInstance]),
+		Stage:    stage,
+		Protocol: rules.ProtocolPolicy,
+		Client:   address(a.value(attrClientAddress)),
+		Port:     port(a.value(attrServerPort)),
+		TLS:      len(a.value(attrEncryptionProtocol)) > 0,
+		Count:    count(a.value(attrRecipientCount)),
+	}
+	texts := [...]struct {
+		from attribute
+		to   *string
+	}{
+		{attrHeloName, &r.Helo},
+		{attrSASLUsername, &r.Login},
+		{attrSender, &r.Sender},
+		{attrRecipient, &r.Recipient},
+		{attrQueueID, &r.QueueID},
+		{attrInstance, &r.Instance},
+	}
+	a.kept = a.kept[:0]
+	for _, t := range texts {
+		a.kept = append(a.kept, a.value(t.from)...)
+	}
+	rest := string(a.kept)
+	for _, t := range texts {
+		n := len(a.value(t.from))
+		*t.to, rest = rest[:n], rest[n:]
 	}
 }
 
@@ -83,6 +97,9 @@ func dotted(text []byte) (netip.Addr, bool) {
 }
 
 func port(text []byte) uint16 {
+	if len(text) == 0 {
+		return 0 // an error would cost memory
+	}
 	n, err := strconv.ParseUint(string(text), 10, 16)
 	if err != nil {
 		return 0 // not told: the rules take it for a submission port
@@ -92,6 +109,9 @@ func port(text []byte) uint16 {
 
 // count is the number of recipients, which Postfix tells from DATA on.
 func count(text []byte) int {
+	if len(text) == 0 {
+		return 0
+	}
 	n, err := strconv.Atoi(string(text))
 	if err != nil {
 		return 0
@@ -106,13 +126,12 @@ func appendAnswer(out []byte, d *rules.Decision) []byte {
 	out = append(out, "action="...)
 	switch d.Action {
 	case rules.Refuse:
-		reply := d.Reply.String()
-		for i := range len(reply) {
+		begin := len(out)
+		out = d.Reply.Append(out)
+		for i, c := range out[begin:] {
 			// A line end would be a second attribute.
-			if c := reply[i]; c < ' ' || c == 0x7f {
-				out = append(out, '?')
-			} else {
-				out = append(out, c)
+			if c < ' ' || c == 0x7f {
+				out[begin+i] = '?'
 			}
 		}
 	case rules.Permit:

@@ -21,10 +21,17 @@ type Reply struct {
 
 // String is the whole SMTP reply line without CRLF; empty if there is none.
 func (r Reply) String() string {
+	return string(r.Append(nil))
+}
+
+// Append adds what String returns.
+func (r Reply) Append(b []byte) []byte {
 	if r.Code == 0 {
-		return ""
+		return b
 	}
-	return strconv.Itoa(r.Code) + " " + r.Enhanced + " " + r.Text
+	b = append(strconv.AppendInt(b, int64(r.Code), 10), ' ')
+	b = append(append(b, r.Enhanced...), ' ')
+	return append(b, r.Text...)
 }
 
 // ReplyText is one entry of [replies]: a reply with {id}, {sender} and {ip}
@@ -58,18 +65,37 @@ func (rs Replies) Render(rule Rule, id, sender string, client netip.Addr) Reply 
 	if !ok {
 		return Reply{} // rule 11 tells the client nothing
 	}
-	ip := "unknown"
-	if client.IsValid() {
-		ip = client.String()
-	}
 	// One pass, so that a sender that contains "{ip}" stays what it is.
-	text := strings.NewReplacer("{id}", id, "{sender}", PrintableSender(sender), "{ip}", ip).Replace(t.Text)
-	return Reply{Code: t.Code, Enhanced: t.Enhanced, Text: text}
+	b := make([]byte, 0, len(t.Text)+len(id)+len(sender))
+	for rest := t.Text; rest != ""; {
+		at := strings.IndexByte(rest, '{')
+		if at < 0 {
+			b = append(b, rest...)
+			break
+		}
+		b, rest = append(b, rest[:at]...), rest[at:]
+		switch {
+		case strings.HasPrefix(rest, "{id}"):
+			b, rest = append(b, id...), rest[len("{id}"):]
+		case strings.HasPrefix(rest, "{sender}"):
+			b, rest = append(b, PrintableSender(sender)...), rest[len("{sender}"):]
+		case strings.HasPrefix(rest, "{ip}") && client.IsValid():
+			b, rest = client.AppendTo(b), rest[len("{ip}"):]
+		case strings.HasPrefix(rest, "{ip}"):
+			b, rest = append(b, "unknown"...), rest[len("{ip}"):]
+		default:
+			b, rest = append(b, rest[0]), rest[1:]
+		}
+	}
+	return Reply{Code: t.Code, Enhanced: t.Enhanced, Text: string(b)}
 }
 
 // PrintableSender is the sender as a reply may show it: what is not printable
 // UTF-8 becomes "?", and it is cut at MaxSenderBytes, never inside a character.
 func PrintableSender(sender string) string {
+	if len(sender) <= MaxSenderBytes && printableASCII(sender) {
+		return sender
+	}
 	var b strings.Builder
 	for i := 0; i < len(sender); {
 		r, size := utf8.DecodeRuneInString(sender[i:])
@@ -83,4 +109,13 @@ func PrintableSender(sender string) string {
 		i += size
 	}
 	return b.String()
+}
+
+func printableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

@@ -177,7 +177,7 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 	})
 	d.db.Measure = d.metrics.Stored
 	d.gate, err = gate.New(gate.Options{
-		Ledger: d.ledger, Journal: d.journal, IDs: ids, Host: d.host, Log: d.Log, Meter: hourMeter{d.metrics, d.hour, d.Now},
+		Ledger: d.ledger, Journal: d.journal, IDs: ids, Host: d.host, Log: d.Log, Meter: hourMeter{d.metrics, d.hour},
 	})
 	if err != nil {
 		return err

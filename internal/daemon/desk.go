@@ -22,11 +22,10 @@ func (d *Daemon) desk() http.Handler {
 type hourMeter struct {
 	*metrics.Set
 	hour *web.Hour
-	now  func() time.Time
 }
 
 // Decided implements gate.Meter.
-func (m hourMeter) Decided(rule rules.Rule, action string, p rules.Protocol) {
-	m.Set.Decided(rule, action, p)
-	m.hour.Count(m.now(), rule, action)
+func (m hourMeter) Decided(at time.Time, rule rules.Rule, action string, p rules.Protocol) {
+	m.Set.Decided(at, rule, action, p)
+	m.hour.Count(at, rule, action)
 }

@@ -12,7 +12,7 @@ import (
 // postfix is Postfix's end of one milter connection.
 type postfix struct {
 	net.Conn
-	t     *testing.T
+	t     testing.TB
 	login string
 }
 

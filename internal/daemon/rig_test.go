@@ -80,7 +80,7 @@ func (c *clock) forward(d time.Duration) { c.passed.Add(int64(d)) }
 
 // host is a directory with the files of a daemon, and that daemon.
 type host struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	clock  *clock
 	log    lines
@@ -93,7 +93,7 @@ type host struct {
 }
 
 // prepare makes the files.
-func prepare(t *testing.T, config string) *host {
+func prepare(t testing.TB, config string) *host {
 	t.Helper()
 	h := &host{t: t, dir: t.TempDir(), clock: &clock{}, reload: make(chan os.Signal), tells: make(chan bool, 100)}
 	h.admin = admin.NewClient("unix", h.path("admin.sock"))
@@ -121,7 +121,7 @@ func (h *host) options() Options {
 }
 
 // start runs a daemon until the test ends, or stop.
-func start(t *testing.T, config string) *host {
+func start(t testing.TB, config string) *host {
 	t.Helper()
 	h := prepare(t, config)
 	h.run()
@@ -178,7 +178,7 @@ func (h *host) wait() {
 }
 
 // must is the value of a call that has to succeed.
-func must[T any](t *testing.T) func(T, error) T {
+func must[T any](t testing.TB) func(T, error) T {
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -242,7 +242,7 @@ func (h *host) ask(e envelope) string {
 }
 
 // exchange sends a whole request, or the rest of one, and reads the answer.
-func exchange(t *testing.T, c net.Conn, r *bufio.Reader, request string) string {
+func exchange(t testing.TB, c net.Conn, r *bufio.Reader, request string) string {
 	t.Helper()
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)

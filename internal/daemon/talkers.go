@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"hash/maphash"
 	"net/netip"
@@ -40,15 +41,23 @@ type generation struct {
 	since   time.Time
 	reports int64
 	clients map[netip.Addr]*talker
+	least   talkerHeap // the same, the one with the fewest reports first
+}
+
+func newGeneration(since time.Time) generation {
+	return generation{since: since, clients: map[netip.Addr]*talker{}}
 }
 
 type talker struct {
+	client netip.Addr
+	place  int // in the heap
+
 	reports, wrong, failures int64
 	logins                   []uint64 // hashes
 }
 
 func newTalkers(now time.Time) *talkers {
-	return &talkers{seed: maphash.MakeSeed(), now: generation{since: now, clients: map[netip.Addr]*talker{}}}
+	return &talkers{seed: maphash.MakeSeed(), now: newGeneration(now)}
 }
 
 // count takes one event that a front tells.
@@ -65,6 +74,7 @@ func (t *talkers) count(e rules.Event) {
 		c = t.now.admit(e.Client)
 	}
 	c.reports++
+	heap.Fix(&t.now.least, c.place)
 	if e.Kind == rules.LoginFailed {
 		c.failures++
 	}
@@ -84,24 +94,45 @@ func (t *talkers) turn(now time.Time) {
 	if age < 0 || age >= 2*talkersSpan {
 		t.past = generation{}
 	}
-	t.now = generation{since: now, clients: map[netip.Addr]*talker{}}
+	t.now = newGeneration(now)
 }
 
 func (g *generation) admit(client netip.Addr) *talker {
-	c := &talker{}
-	if len(g.clients) >= maxTalkers {
-		var least netip.Addr
-		for a, other := range g.clients {
-			if !least.IsValid() || other.reports < g.clients[least].reports {
-				least = a
-			}
-		}
-		c.reports = g.clients[least].reports
-		c.wrong = c.reports
-		delete(g.clients, least)
+	if len(g.clients) < maxTalkers {
+		c := &talker{client: client}
+		heap.Push(&g.least, c)
+		g.clients[client] = c
+		return c
 	}
+	c := g.least[0]
+	delete(g.clients, c.client)
+	*c = talker{client: client, reports: c.reports, wrong: c.reports}
 	g.clients[client] = c
 	return c
+}
+
+// talkerHeap is for container/heap; a flood of new addresses must not cost a look
+// at every other.
+type talkerHeap []*talker
+
+func (h talkerHeap) Len() int           { return len(h) }
+func (h talkerHeap) Less(i, j int) bool { return h[i].reports < h[j].reports }
+func (h talkerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+
+func (h *talkerHeap) Push(x any) {
+	c := x.(*talker)
+	c.place = len(*h)
+	*h = append(*h, c)
+}
+
+// Pop is there for the interface: nobody leaves the heap.
+func (h *talkerHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
 }
 
 // top is what was counted in both generations.

@@ -44,7 +44,7 @@ var sessions = []played{
 }
 
 // prepared completes a session's request.
-func (s played) prepared(t *testing.T) admin.TestRequest {
+func (s played) prepared(t testing.TB) admin.TestRequest {
 	t.Helper()
 	r := s.r
 	if r.ClientIP == "" {

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -61,6 +62,9 @@ func (g *Gate) writeBlock(ctx context.Context, s *State, c blockCause, id string
 
 // logFinding is the one log line of a refusal.
 func (g *Gate) logFinding(r *rules.Request, known *facts, f rules.Finding, id string) {
+	if !g.Log.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
 	msg := "refused"
 	switch {
 	case f.Delay > 0 && f.Observed:
@@ -71,6 +75,9 @@ func (g *Gate) logFinding(r *rules.Request, known *facts, f rules.Finding, id st
 		msg = "would refuse"
 	}
 	login := entryLogin(r, Facts{As: known.shown(f.Login)})
-	g.Log.Info(msg, "id", id, "rule", f.Rule, "reason", f.Reason, "protocol", r.Protocol, "stage", r.Stage.String(),
-		"client", addrText(r.Client), "port", r.Port, "login", login, "sender", r.Sender, "recipient", r.Recipient)
+	g.Log.LogAttrs(context.Background(), slog.LevelInfo, msg,
+		slog.String("id", id), slog.String("rule", string(f.Rule)), slog.String("reason", string(f.Reason)),
+		slog.String("protocol", string(r.Protocol)), slog.String("stage", r.Stage.String()),
+		slog.String("client", addrText(r.Client)), slog.Int("port", int(r.Port)), slog.String("login", login),
+		slog.String("sender", r.Sender), slog.String("recipient", r.Recipient))
 }

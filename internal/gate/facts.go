@@ -210,9 +210,9 @@ func look[T any](f *facts, known *[]answer[T], key string, ask func(context.Cont
 		defer cancel()
 		ctx = within
 	}
-	began := time.Now()
+	began := stopwatch()
 	value, found, err := ask(ctx, key)
-	took := time.Since(began)
+	took := stopwatch() - began
 	f.waited += took
 	state, result := rules.Absent, "absent"
 	switch {

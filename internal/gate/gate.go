@@ -29,6 +29,11 @@ const (
 	recordWithin = time.Second
 	// shareFor is how long equal refusals share one id (SPEC.md section 8).
 	shareFor = time.Minute
+	// loggedPerFlush is how many refusals under one id have a line each in the log
+	// before the next Flush, which tells the number of the others: whoever is refused
+	// ten thousand times a second must not fill the disk, nor cost more than a client
+	// that passes.
+	loggedPerFlush = 10
 	// shareAtMost bounds the refusals that are remembered for it.
 	shareAtMost = 1 << 16
 )
@@ -47,9 +52,9 @@ type Recorder interface {
 
 // Meter counts what the gate does; its methods must be cheap.
 type Meter interface {
-	// Decided counts one rule's outcome: rule is empty and action "pass" or
+	// Decided counts one rule's outcome at the time of the request: rule is empty and action "pass" or
 	// "permit" when nothing was refused, and action "observe" for an observed refusal.
-	Decided(rule rules.Rule, action string, p rules.Protocol)
+	Decided(at time.Time, rule rules.Rule, action string, p rules.Protocol)
 	// Took measures a whole decision.
 	Took(p rules.Protocol, d time.Duration)
 	// Looked counts a directory look-up: found, absent, failed.
@@ -111,10 +116,16 @@ func Counting(p *rules.Policy) ledger.Counting {
 	}}
 }
 
+// start is what a stopwatch counts from. To ask for the time since then costs half
+// of asking for the time.
+var start = time.Now()
+
+func stopwatch() time.Duration { return time.Since(start) }
+
 // Decide answers one request. What it refuses, or would refuse, is recorded
 // when it returns.
 func (g *Gate) Decide(ctx context.Context, r *rules.Request) rules.Decision {
-	began := time.Now()
+	began := stopwatch()
 	s := g.state.Load()
 	f := newFacts(ctx, g, s, r)
 	d := s.Policy.Decide(r, f)
@@ -123,7 +134,7 @@ func (g *Gate) Decide(ctx context.Context, r *rules.Request) rules.Decision {
 		if d.ID == "" {
 			d.ID, d.Reply = id, reply
 		}
-		g.Meter.Decided(d.Observed[i].Rule, "observe", r.Protocol)
+		g.Meter.Decided(r.Time, d.Observed[i].Rule, "observe", r.Protocol)
 	}
 	if d.Action == rules.Refuse {
 		d.ID, d.Reply = g.record(ctx, s, r, f, d.Finding)
@@ -133,14 +144,14 @@ func (g *Gate) Decide(ctx context.Context, r *rules.Request) rules.Decision {
 		if d.ID == "" {
 			d.ID = id
 		}
-		g.Meter.Decided(d.Slowed.Rule, "delay", r.Protocol)
+		g.Meter.Decided(r.Time, d.Slowed.Rule, "delay", r.Protocol)
 	}
 	for _, rule := range d.Accepted {
 		g.Log.Warn("directory unavailable, rule passed", "rule", rule, "protocol", r.Protocol, "client", addrText(r.Client), "login", r.Login, "sender", r.Sender)
 	}
-	g.Meter.Decided(d.Rule, d.Action.String(), r.Protocol)
+	g.Meter.Decided(r.Time, d.Rule, d.Action.String(), r.Protocol)
 	f.release()
-	g.Meter.Took(r.Protocol, time.Since(began))
+	g.Meter.Took(r.Protocol, stopwatch()-began)
 	return d
 }
 

@@ -49,7 +49,7 @@ type meter struct {
 	unrecorded int
 }
 
-func (m *meter) Decided(rule rules.Rule, action string, _ rules.Protocol) {
+func (m *meter) Decided(_ time.Time, rule rules.Rule, action string, _ rules.Protocol) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.decided[string(rule)+" "+action]++
@@ -534,5 +534,39 @@ func TestTryRecordsNothing(t *testing.T) {
 	entries, err := f.journal.Find(context.Background(), journal.Query{})
 	if err != nil || len(entries) != 0 || f.log.Len() != 0 {
 		t.Errorf("journal %v %v, log %s", entries, err, f.log)
+	}
+}
+
+// Refusals under one id have a line each while they are few; of a flood the log gets
+// the number.
+func TestLogOfAFlood(t *testing.T) {
+	f := open(t)
+	for i := range 11 {
+		f.fail("192.0.2.7", "jan@domena.cz", time.Duration(i)*time.Second)
+	}
+	refuse := func(n int) (id string) {
+		for range n {
+			id = f.mail("192.0.2.7", "jan@domena.cz", "jan@domena.cz", time.Minute).ID
+		}
+		return id
+	}
+	lines := func(text string) int { return strings.Count(f.log.String(), text) }
+	id := refuse(10)
+	f.Flush()
+	if got := lines("msg=refused id=" + id); got != 10 || lines("and more like it") != 0 {
+		t.Errorf("%d lines for ten refusals: %s", got, f.log)
+	}
+	refuse(500)
+	f.Flush()
+	if got := lines("msg=refused id=" + id); got != 20 || lines(`msg="and more like it" id=`+id+" times=490") != 1 {
+		t.Errorf("%d lines for 510 refusals: %s", got, f.log)
+	}
+	f.Flush()
+	if lines("and more like it") != 1 {
+		t.Errorf("told twice: %s", f.log)
+	}
+	refuse(1)
+	if got := lines("msg=refused id=" + id); got != 21 {
+		t.Errorf("%d lines, one of them after the flood: %s", got, f.log)
 	}
 }

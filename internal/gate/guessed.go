@@ -49,11 +49,10 @@ func (g *Gate) writeGuessed(ctx context.Context, s *State, login string, c block
 }
 
 // recordGuessed uses the login's one id. The delayed attempt is only counted.
-func (g *Gate) recordGuessed(ctx context.Context, s *State, r *rules.Request, f rules.Finding, t rules.Tally) string {
+func (g *Gate) recordGuessed(ctx context.Context, s *State, r *rules.Request, f rules.Finding, t rules.Tally) recorded {
 	id := t.Block
 	if id == "" { // the limit was lowered since, or the daemon was killed between failure and id
 		id = g.guessed(ctx, s, f.Login, blockCause{client: r.Client, time: r.Time, protocol: r.Protocol, stage: r.Stage})
 	}
-	g.again(id, r, f.Observed)
-	return id
+	return recorded{id, g.again(id, r, f.Observed)}
 }

@@ -31,18 +31,29 @@ type share struct {
 // record writes one finding down, real or observed, and returns its id and what
 // the client is told.
 func (g *Gate) record(ctx context.Context, s *State, r *rules.Request, f *facts, finding rules.Finding) (string, rules.Reply) {
-	id := ""
+	var one recorded
 	switch finding.Rule {
 	case rules.RuleThrottled:
-		id = g.recordThrottled(ctx, s, r, f.Tally(), finding.Observed)
+		one = g.recordThrottled(ctx, s, r, f.Tally(), finding.Observed)
 	case rules.RuleLoginFailures:
-		id = g.recordGuessed(ctx, s, r, finding, f.Guesses(finding.Login))
+		one = g.recordGuessed(ctx, s, r, finding, f.Guesses(finding.Login))
 	default:
-		id = g.recordFinding(ctx, s, r, f, finding)
+		one = g.recordFinding(ctx, s, r, f, finding)
 	}
-	reply := s.Policy.Replies.Render(finding.Rule, id, shownSender(r, finding), r.Client)
-	g.logFinding(r, f, finding, id)
-	return id, reply
+	if one.times <= loggedPerFlush {
+		g.logFinding(r, f, finding, one.id)
+	}
+	return one.id, render(s, r, finding, one.id)
+}
+
+// recorded is the entry that a refusal belongs to.
+type recorded struct {
+	id    string
+	times int // since the last Flush, if it is one of several
+}
+
+func render(s *State, r *rules.Request, f rules.Finding, id string) rules.Reply {
+	return s.Policy.Replies.Render(f.Rule, id, shownSender(r, f), r.Client)
 }
 
 // shownSender is the address that {sender} shows: for the sender rule the one
@@ -55,19 +66,18 @@ func shownSender(r *rules.Request, f rules.Finding) string {
 }
 
 // recordThrottled uses the block's one id. The refused attempt is only counted.
-func (g *Gate) recordThrottled(ctx context.Context, s *State, r *rules.Request, t rules.Tally, observed bool) string {
+func (g *Gate) recordThrottled(ctx context.Context, s *State, r *rules.Request, t rules.Tally, observed bool) recorded {
 	id := t.Block
 	if id == "" { // the limit was lowered since, or the daemon was killed between failure and block
 		prefix, _ := s.Policy.Throttle.Prefix(r.Client)
 		id = g.block(ctx, s, blockCause{prefix: prefix, client: r.Client, time: r.Time, protocol: r.Protocol, stage: r.Stage, port: r.Port})
 	}
-	g.again(id, r, observed)
-	return id
+	return recorded{id, g.again(id, r, observed)}
 }
 
 // recordFinding shares the id of an equal refusal of the last minute, or writes
 // a new entry. A hint at AUTH is a failed login as well.
-func (g *Gate) recordFinding(ctx context.Context, s *State, r *rules.Request, f *facts, finding rules.Finding) string {
+func (g *Gate) recordFinding(ctx context.Context, s *State, r *rules.Request, f *facts, finding rules.Finding) recorded {
 	if r.Stage == rules.StageAuth && !finding.Observed {
 		g.rememberHint(ctx, s, r, finding)
 	}
@@ -78,8 +88,7 @@ func (g *Gate) recordFinding(ctx context.Context, s *State, r *rules.Request, f 
 	mine, first := g.join(key, r.Time)
 	if !first {
 		<-mine.done
-		g.again(mine.id, r, finding.Observed)
-		return mine.id
+		return recorded{mine.id, g.again(mine.id, r, finding.Observed)}
 	}
 	defer close(mine.done)
 	if finding.Observed {
@@ -92,7 +101,7 @@ func (g *Gate) recordFinding(ctx context.Context, s *State, r *rules.Request, f 
 		f.lapse()
 	}
 	g.write(ctx, g.entry(s, r, finding, mine.id, f.record(finding)))
-	return mine.id
+	return recorded{id: mine.id}
 }
 
 // rememberHint remembers a login that was refused before its password was
@@ -117,8 +126,9 @@ func (g *Gate) join(key shareKey, now time.Time) (*share, bool) {
 	return made, true
 }
 
-// again counts a refusal under an id that is recorded; Flush writes the counts.
-func (g *Gate) again(id string, r *rules.Request, observed bool) {
+// again counts a refusal under an id that is recorded, and returns how many there
+// were since the last Flush, which writes the counts.
+func (g *Gate) again(id string, r *rules.Request, observed bool) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h, known := g.hits[id]
@@ -131,10 +141,12 @@ func (g *Gate) again(id string, r *rules.Request, observed bool) {
 		h.Port, h.Sender = r.Port, r.Sender
 	}
 	g.hits[id] = h
+	return h.Times
 }
 
-// Flush hands the counts of repeated refusals to the journal. The daemon calls
-// it every second and at its end.
+// Flush hands the counts of repeated refusals to the journal, and to the log what
+// was too many to have a line each. The daemon calls it every second and at its
+// end.
 func (g *Gate) Flush() {
 	g.mu.Lock()
 	hits := g.hits
@@ -142,6 +154,9 @@ func (g *Gate) Flush() {
 	g.mu.Unlock()
 	for id, h := range hits {
 		g.Journal.Again(id, h)
+		if more := h.Times - loggedPerFlush; more > 0 {
+			g.Log.Info("and more like it", "id", id, "times", more)
+		}
 	}
 }
 
@@ -150,7 +165,7 @@ func (g *Gate) entry(s *State, r *rules.Request, finding rules.Finding, id strin
 		ID: id, Time: r.Time.UTC(), Last: r.Time.UTC(), Count: 1, Host: g.Host,
 		Rule: string(finding.Rule), Reason: string(finding.Reason), Observed: finding.Observed,
 		Protocol: string(r.Protocol), Stage: r.Stage.String(),
-		Reply:  s.Policy.Replies.Render(finding.Rule, id, shownSender(r, finding), r.Client).String(),
+		Reply:  render(s, r, finding, id).String(),
 		Client: addrText(r.Client), Port: r.Port, TLS: r.TLS, Helo: r.Helo,
 		Login: entryLogin(r, known), Sender: r.Sender, Recipients: r.Recipients, QueueID: r.QueueID,
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -15,24 +16,33 @@ var ErrDraining = errors.New("the daemon stops")
 // longAgo as a deadline ends a read that is under way.
 var longAgo = time.Unix(1, 0)
 
-// Pace sets the read deadlines of a conversation: a long one while nothing has
-// begun, a short one from the first byte of a request to its last. When the
-// context ends, a wait for the next request ends at once or after the time that
-// it was given, and a request that has begun may finish.
+// Pace keeps the times of a conversation: a long one while nothing has begun, a
+// short one from the first byte of a request to its last, and one for an answer.
+// When the context ends, a wait for the next request ends at once or after the
+// time that it was given, and a request that has begun may finish.
+//
+// To move a deadline costs as much as a small request does. So one that is in
+// force stays where it is while the conversation goes on, and is moved when it
+// has been met too early: read and write through Read and Write.
 type Pace struct {
-	conn       net.Conn
-	idle, busy time.Duration
-	stop       func() bool
+	conn              net.Conn
+	idle, busy, write time.Duration
+	stop              func() bool
+	start             time.Time
+
+	armed bool // there is a write deadline
 
 	mu      sync.Mutex
 	drained time.Time // when the daemon began to stop; zero before
 	waiting bool
+	idling  bool          // the deadline in force is that of a wait
+	waited  time.Duration // from start to the latest wait
 	linger  time.Duration // of the wait that is under way
 }
 
 // NewPace paces the connection until Stop.
-func NewPace(ctx context.Context, c net.Conn, idle, busy time.Duration) *Pace {
-	p := &Pace{conn: c, idle: idle, busy: busy}
+func NewPace(ctx context.Context, c net.Conn, idle, busy, write time.Duration) *Pace {
+	p := &Pace{conn: c, idle: idle, busy: busy, write: write, start: time.Now()}
 	p.stop = context.AfterFunc(ctx, p.drain)
 	return p
 }
@@ -48,7 +58,11 @@ func (p *Pace) Wait(linger time.Duration) error {
 	defer p.mu.Unlock()
 	p.waiting, p.linger = true, linger
 	if p.drained.IsZero() {
-		p.until(time.Now().Add(p.idle))
+		p.waited = time.Since(p.start)
+		if !p.idling {
+			p.idling = true
+			p.until(p.start.Add(p.waited + p.idle))
+		}
 		return nil
 	}
 	end := p.drained.Add(linger)
@@ -63,8 +77,48 @@ func (p *Pace) Wait(linger time.Duration) error {
 func (p *Pace) Begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting = false
+	p.waiting, p.idling = false, false
 	p.until(time.Now().Add(p.busy))
+}
+
+// Read reads from the connection.
+func (p *Pace) Read(b []byte) (int, error) {
+	for {
+		n, err := p.conn.Read(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !p.early() {
+			return n, err
+		}
+	}
+}
+
+// early tells whether the deadline was that of an earlier wait, and then moves it.
+func (p *Pace) early() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	end := p.waited + p.idle
+	if !p.idling || !p.drained.IsZero() || time.Since(p.start) >= end {
+		return false
+	}
+	p.until(p.start.Add(end))
+	return true
+}
+
+// Write writes an answer. It is for one goroutine.
+func (p *Pace) Write(b []byte) (int, error) {
+	end := time.Since(p.start) + p.write
+	if !p.armed {
+		p.armed = true
+		p.writeUntil(end)
+	}
+	written := 0
+	for {
+		n, err := p.conn.Write(b[written:])
+		written += n
+		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(p.start) >= end {
+			return written, err
+		}
+		p.writeUntil(end) // the deadline was that of an earlier answer
+	}
 }
 
 // Draining tells whether the daemon stops: why a wait ended early.
@@ -89,3 +143,6 @@ func (p *Pace) drain() {
 // until sets the deadline. That fails only when the connection is closed, and
 // then the next read says so.
 func (p *Pace) until(t time.Time) { _ = p.conn.SetReadDeadline(t) }
+
+// writeUntil is the same for answers.
+func (p *Pace) writeUntil(end time.Duration) { _ = p.conn.SetWriteDeadline(p.start.Add(end)) }

@@ -350,7 +350,7 @@ func TestPace(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		c, _ := net.Pipe()
-		p := listen.NewPace(ctx, c, time.Hour, 10*time.Second)
+		p := listen.NewPace(ctx, c, time.Hour, 10*time.Second, 10*time.Second)
 		defer p.Stop()
 		if err := p.Wait(0); err != nil || read(c) != time.Hour {
 			t.Errorf("idle: %v", err)
@@ -375,4 +375,70 @@ func TestPace(t *testing.T) {
 			t.Error("begun while draining: another deadline")
 		}
 	})
+}
+
+// A deadline that is in force stays where it is, and is moved when it has been met
+// too early: what counts is when the latest wait, or answer, began.
+func TestPaceMovesDeadlinesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		pipe, peer := net.Pipe()
+		c := &counting{Conn: pipe}
+		p := listen.NewPace(ctx, c, time.Hour, 10*time.Second, 10*time.Second)
+		defer p.Stop()
+		wait := func() {
+			if err := p.Wait(0); err != nil {
+				t.Errorf("wait: %v", err)
+			}
+		}
+		go func() { _, _ = io.Copy(peer, peer) }() // until the pipe is closed
+		in := make([]byte, 1)
+		for range 100 {
+			wait()
+			if _, err := p.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Read(in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.reads != 1 || c.writes != 1 {
+			t.Errorf("%d and %d deadlines for a hundred requests", c.reads, c.writes)
+		}
+		time.Sleep(59 * time.Minute)
+		wait()
+		began := time.Now()
+		if _, err := p.Read(in); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != time.Hour {
+			t.Errorf("the wait ended after %v, %v", time.Since(began), err)
+		}
+		p.Begin()
+		began = time.Now()
+		if _, err := p.Read(in); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != 10*time.Second {
+			t.Errorf("the request was cut after %v, %v", time.Since(began), err)
+		}
+		wait()
+		time.AfterFunc(time.Minute, cancel)
+		began = time.Now()
+		if _, err := p.Read(in); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != time.Minute {
+			t.Errorf("the drain ended the wait after %v, %v", time.Since(began), err)
+		}
+		pipe.Close()
+	})
+}
+
+// counting counts the deadlines that are set.
+type counting struct {
+	net.Conn
+	reads, writes int
+}
+
+func (c *counting) SetReadDeadline(t time.Time) error {
+	c.reads++
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *counting) SetWriteDeadline(t time.Time) error {
+	c.writes++
+	return c.Conn.SetWriteDeadline(t)
 }

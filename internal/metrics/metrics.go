@@ -30,8 +30,9 @@ type Set struct {
 	unrecorded  prometheus.Counter
 
 	// The counters of the common path are resolved once.
-	passed map[rules.Protocol]prometheus.Counter
-	took   map[rules.Protocol]prometheus.Observer
+	passed        map[rules.Protocol]prometheus.Counter
+	took          map[rules.Protocol]prometheus.Observer
+	found, absent prometheus.Counter // look-ups
 
 	counts counts
 }
@@ -122,9 +123,8 @@ func New(src Sources) *Set {
 	for _, from := range []string{"memory", "source", "stale"} {
 		s.answers.WithLabelValues(from)
 	}
-	for _, result := range []string{"found", "absent", "failed"} {
-		s.lookups.WithLabelValues(result)
-	}
+	s.found, s.absent = s.lookups.WithLabelValues("found"), s.lookups.WithLabelValues("absent")
+	s.lookups.WithLabelValues("failed")
 	return s
 }
 
@@ -143,7 +143,7 @@ func (s *Set) Counts() Counts {
 }
 
 // Decided counts one rule's outcome.
-func (s *Set) Decided(rule rules.Rule, action string, p rules.Protocol) {
+func (s *Set) Decided(_ time.Time, rule rules.Rule, action string, p rules.Protocol) {
 	switch action {
 	case "refuse":
 		s.counts.refused.Add(1)
@@ -170,9 +170,14 @@ func (s *Set) Took(p rules.Protocol, d time.Duration) {
 
 // Looked counts a directory look-up.
 func (s *Set) Looked(result string, d time.Duration) {
-	s.lookups.WithLabelValues(result).Inc()
 	s.lookTime.Observe(d.Seconds())
-	if result == "failed" {
+	switch result {
+	case "found":
+		s.found.Inc()
+	case "absent":
+		s.absent.Inc()
+	default:
+		s.lookups.WithLabelValues(result).Inc()
 		s.counts.failedLookups.Add(1)
 	}
 }

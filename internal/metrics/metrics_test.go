@@ -92,10 +92,10 @@ func (p page) expect(t *testing.T, want map[string]string) {
 // used is a set with one of everything.
 func used() *Set {
 	s := New(Sources{Blocked: func() int { return 3 }, StoreUp: func() bool { return true }})
-	s.Decided("", "pass", rules.ProtocolPolicy)
-	s.Decided("", "permit", rules.ProtocolPolicy)
-	s.Decided(rules.RuleSender, "refuse", rules.ProtocolMilter)
-	s.Decided(rules.RuleThrottled, "observe", rules.ProtocolAuthPolicy)
+	s.Decided(time.Time{}, "", "pass", rules.ProtocolPolicy)
+	s.Decided(time.Time{}, "", "permit", rules.ProtocolPolicy)
+	s.Decided(time.Time{}, rules.RuleSender, "refuse", rules.ProtocolMilter)
+	s.Decided(time.Time{}, rules.RuleThrottled, "observe", rules.ProtocolAuthPolicy)
 	s.Took(rules.ProtocolPolicy, 30*time.Microsecond)
 	s.Looked("found", time.Microsecond)
 	s.Looked("failed", 2*time.Second)
@@ -223,11 +223,11 @@ func TestDecisionsAreBounded(t *testing.T) {
 	for range 3 {
 		for _, p := range protocols {
 			for _, r := range rules.Rules {
-				s.Decided(r, rules.Refuse.String(), p)
-				s.Decided(r, "observe", p)
+				s.Decided(time.Time{}, r, rules.Refuse.String(), p)
+				s.Decided(time.Time{}, r, "observe", p)
 			}
-			s.Decided("", rules.Pass.String(), p)
-			s.Decided("", rules.Permit.String(), p)
+			s.Decided(time.Time{}, "", rules.Pass.String(), p)
+			s.Decided(time.Time{}, "", rules.Permit.String(), p)
 		}
 	}
 	n := 0
@@ -247,7 +247,7 @@ func TestDecisionsAreBounded(t *testing.T) {
 // A protocol that was not foreseen is counted, and measured by nobody.
 func TestUnforeseenProtocol(t *testing.T) {
 	s := New(Sources{Blocked: func() int { return 0 }, StoreUp: func() bool { return true }})
-	s.Decided("", rules.Pass.String(), "nonsense")
+	s.Decided(time.Time{}, "", rules.Pass.String(), "nonsense")
 	s.Took("nonsense", time.Second)
 	p := scrape(t, s)
 	p.expect(t, map[string]string{`portreeve_decisions_total{action="pass",protocol="nonsense",rule=""}`: "1"})
@@ -292,8 +292,8 @@ func TestConcurrentUse(t *testing.T) {
 		users.Go(func() {
 			for range 200 {
 				s.ConnOpened(rules.ProtocolPolicy)
-				s.Decided("", rules.Pass.String(), rules.ProtocolPolicy)
-				s.Decided(rules.RuleSender, rules.Refuse.String(), rules.ProtocolPolicy)
+				s.Decided(time.Time{}, "", rules.Pass.String(), rules.ProtocolPolicy)
+				s.Decided(time.Time{}, rules.RuleSender, rules.Refuse.String(), rules.ProtocolPolicy)
 				s.AuthReport("smtp", "failure")
 				s.ConnClosed(rules.ProtocolPolicy)
 			}

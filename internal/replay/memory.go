@@ -132,7 +132,7 @@ func (*noJournal) Again(string, journal.Repeats) {}
 type noMeter struct{}
 
 // Decided implements gate.Meter.
-func (noMeter) Decided(rules.Rule, string, rules.Protocol) {}
+func (noMeter) Decided(time.Time, rules.Rule, string, rules.Protocol) {}
 
 // Took implements gate.Meter.
 func (noMeter) Took(rules.Protocol, time.Duration) {}

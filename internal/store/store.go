@@ -30,6 +30,9 @@ const (
 	queueLength = 4096
 	// groupSize bounds one commit, and so how long its callers wait for the others.
 	groupSize = 1024
+	// yields bounds how often the writer lets others run before a commit, and so how
+	// long a write can wait while they do something else.
+	yields = 8
 	// syncEvery is the longest time that an answered write is not on disk.
 	syncEvery = time.Second
 )

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"runtime"
 	"time"
 )
 
@@ -43,19 +44,32 @@ type writer struct {
 	dirty bool // something is committed that is not yet synced
 }
 
-// collect takes what is waiting already; it never waits for more, so a lone
-// write is committed at once.
+// collect takes what is waiting already, and what comes from goroutines that could
+// run now: the scheduler hands over to the writer as soon as the first of them
+// waits for it, and a commit costs more than ten rows. It never waits for more,
+// so a lone write is committed at once.
 func (w *writer) collect(first write) []write {
 	w.group = append(w.group[:0], first)
+	for range yields {
+		before := len(w.group)
+		runtime.Gosched()
+		w.take()
+		if len(w.group) == before {
+			break
+		}
+	}
+	return w.group
+}
+
+func (w *writer) take() {
 	for len(w.group) < groupSize {
 		select {
 		case next := <-w.db.queue:
 			w.group = append(w.group, next)
 		default:
-			return w.group
+			return
 		}
 	}
-	return w.group
 }
 
 // outcome is what became of a transaction.
@@ -94,7 +108,7 @@ func (one write) answer(err error) {
 }
 
 func (w *writer) transact(group []write) outcome {
-	if err := w.exec("begin immediate"); err != nil {
+	if err := w.run("begin immediate"); err != nil {
 		w.rollback()
 		return outcome{err: err, fault: true}
 	}
@@ -104,7 +118,7 @@ func (w *writer) transact(group []write) outcome {
 			return outcome{err: err, began: true, fault: blamesStore(err)}
 		}
 	}
-	if err := w.exec("commit"); err != nil {
+	if err := w.run("commit"); err != nil {
 		w.rollback()
 		return outcome{err: err, began: true, fault: true}
 	}
@@ -114,7 +128,7 @@ func (w *writer) transact(group []write) outcome {
 
 // rollback ends what is left of a failed transaction. SQLite has ended it by
 // itself after some errors (a full disk); then this one's error says nothing.
-func (w *writer) rollback() { _ = w.exec("rollback") }
+func (w *writer) rollback() { _ = w.run("rollback") }
 
 // blamesStore tells a store that cannot be written from a write that is wrong in
 // itself: only the former is an alarm.
@@ -174,6 +188,12 @@ func (w *writer) Exec(query string, args ...any) (sql.Result, error) {
 		w.stmts[query] = stmt
 	}
 	return stmt.ExecContext(context.Background(), args...)
+}
+
+// run runs a statement that is prepared once, exec one that is rare.
+func (w *writer) run(query string) error {
+	_, err := w.Exec(query)
+	return err
 }
 
 func (w *writer) exec(query string) error {
