@@ -12,9 +12,9 @@ import (
 
 // programs are what is measured, built for one run.
 type programs struct {
-	portreeve string // or the one that can be profiled
-	floorGo   string
-	floorC    string
+	Portreeve string // or the one that can be profiled
+	FloorGo   string
+	FloorC    string
 }
 
 // build leaves bin/portreeve, as `make build` does, and the floors beside it.
@@ -24,20 +24,20 @@ func build(ctx context.Context, profiled bool) (programs, error) {
 		return programs{}, err
 	}
 	p := programs{
-		portreeve: filepath.Join(bin, "portreeve"),
-		floorGo:   filepath.Join(bin, "bench-floor"), floorC: filepath.Join(bin, "bench-floor-c"),
+		Portreeve: filepath.Join(bin, "portreeve"),
+		FloorGo:   filepath.Join(bin, "bench-floor"), FloorC: filepath.Join(bin, "bench-floor-c"),
 	}
 	if _, err := exec.LookPath("gcc"); err != nil {
 		return programs{}, errors.New("the floor in C needs gcc: apt-get install gcc libc6-dev")
 	}
 	steps := [][]string{
 		{"make", "--no-print-directory", "build"},
-		{"go", "build", "-o", p.floorGo, "./bench/floor"},
-		{"gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", p.floorC, "bench/c/floor.c"},
+		{"go", "build", "-o", p.FloorGo, "./bench/floor"},
+		{"gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", p.FloorC, "bench/c/floor.c"},
 	}
 	if profiled {
-		p.portreeve = filepath.Join(bin, "bench-profiled")
-		steps = append(steps, []string{"go", "build", "-o", p.portreeve, "./bench/profiled"})
+		p.Portreeve = filepath.Join(bin, "bench-profiled")
+		steps = append(steps, []string{"go", "build", "-o", p.Portreeve, "./bench/profiled"})
 	}
 	for _, step := range steps {
 		if err := command(ctx, step[0], step[1:]...); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -128,13 +129,23 @@ func answered(c net.Conn, t talk, buf []byte) error {
 func dialAll(network, address string, n int) ([]net.Conn, error) {
 	conns := make([]net.Conn, 0, n)
 	for range n {
-		c, err := net.Dial(network, address)
+		c, err := dial(network, address)
 		if err != nil {
 			return conns, fmt.Errorf("connecting: %w", err)
 		}
 		conns = append(conns, c)
 	}
 	return conns, nil
+}
+
+// dial waits while a unix socket's queue is full, as Postfix does.
+func dial(network, address string) (net.Conn, error) {
+	for giveUp := time.Now().Add(answerWithin); ; time.Sleep(time.Millisecond) {
+		c, err := net.Dial(network, address)
+		if err == nil || !errors.Is(err, syscall.EAGAIN) || time.Now().After(giveUp) {
+			return c, err
+		}
+	}
 }
 
 // closeAll closes connections that have done their duty.

@@ -23,6 +23,7 @@ type bench struct {
 	clients  int           // that are remembered
 	rows     int           // of the long journal
 	profiles string        // where profiles go, or empty
+	c        string        // sources in C, where they are compiled late
 }
 
 // scenario is one question.

@@ -12,7 +12,8 @@ import (
 // setup is what Portreeve is measured with: the embedded store on disk, a file
 // of accounts, every front, metrics, and defaults otherwise.
 type setup struct {
-	accounts int // over a tenth as many domains
+	accounts int    // over a tenth as many domains
+	extra    string // further lines of portreeve.toml
 	// fill, if set, puts something into the store before the start.
 	fill func(ctx context.Context, path string) error
 	// profile names the profiles, where they are asked for.
@@ -50,7 +51,7 @@ func (b *bench) portreeve(ctx context.Context, s setup) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making Portreeve's directory: %w", err)
 	}
-	auth, err := writeSetup(dir, s.accounts)
+	auth, err := writeSetup(dir, s)
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +73,10 @@ func (b *bench) portreeve(ctx context.Context, s setup) (*target, error) {
 func (b *bench) serve(ctx context.Context, dir, profile string) (*target, error) {
 	file := filepath.Join(dir, "portreeve.toml")
 	if b.profiles == "" || profile == "" {
-		return start(ctx, "Portreeve", dir, b.programs.portreeve, b.serveArgs(file)...)
+		return start(ctx, "Portreeve", dir, b.programs.Portreeve, b.serveArgs(file)...)
 	}
 	prefix := filepath.Join(b.profiles, profile)
-	t, err := start(ctx, "Portreeve", dir, b.programs.portreeve, "-config", file, "-profile", prefix)
+	t, err := start(ctx, "Portreeve", dir, b.programs.Portreeve, "-config", file, "-profile", prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func (b *bench) serveArgs(file string) []string {
 
 // writeSetup writes the daemon's files and returns where it will listen for
 // auth policy requests.
-func writeSetup(dir string, accounts int) (auth string, err error) {
+func writeSetup(dir string, s setup) (auth string, err error) {
 	auth, err = freePort()
 	if err != nil {
 		return "", err
@@ -102,9 +103,9 @@ func writeSetup(dir string, accounts int) (auth string, err error) {
 		return "", err
 	}
 	err = errors.Join(
-		os.WriteFile(filepath.Join(dir, "portreeve.toml"), fmt.Appendf(nil, configuration, auth, web), 0o600),
+		os.WriteFile(filepath.Join(dir, "portreeve.toml"), fmt.Appendf(nil, configuration+s.extra, auth, web), 0o600),
 		os.WriteFile(filepath.Join(dir, "token"), []byte(token+"\n"), 0o600),
-		writeAccounts(filepath.Join(dir, "accounts.toml"), accounts),
+		writeAccounts(filepath.Join(dir, "accounts.toml"), s.accounts),
 	)
 	if err != nil {
 		return "", fmt.Errorf("writing Portreeve's files: %w", err)
@@ -148,7 +149,7 @@ func (b *bench) floorGo(ctx context.Context, auth bool) (*target, error) {
 		}
 		args = append(args, "-auth", address)
 	}
-	t, err := start(ctx, "floor in Go", dir, b.programs.floorGo, args...)
+	t, err := start(ctx, "floor in Go", dir, b.programs.FloorGo, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -161,5 +162,5 @@ func (b *bench) floorC(ctx context.Context) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the floor's directory: %w", err)
 	}
-	return start(ctx, "floor in C", dir, b.programs.floorC, filepath.Join(dir, "policy.sock"))
+	return start(ctx, "floor in C", dir, b.programs.FloorC, filepath.Join(dir, "policy.sock"))
 }
