@@ -6,40 +6,47 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // peers compares other policy servers, as Debian packages them.
 func peers(ctx context.Context, b *bench) (result, error) { return b.onHost(ctx, "peers") }
 
 // peer is a program with the least that it can be told to do for a submission
-// port, and files that it needs; SOCKET and DIR are replaced.
+// port, and files that it needs; @SOCKET@ and @DIR@ are replaced.
 type peer struct {
 	name, program string
 	args          []string
 	file, content string
+	forks         bool // into the background, and writes @DIR@/pid
 }
+
+// peerWithin is how long a peer may take to start.
+const peerWithin = 20 * time.Second
 
 var allPeers = []peer{
 	{
 		name: "postfwd 1.35, single", program: "postfwd1",
-		args: []string{"--nodaemon", "--nopidfile", "--user=root", "--group=root", "--proto=unix", "--port=SOCKET", "--file=DIR/rules"},
-		file: "rules", content: "id=A; sasl_username=~.; sender=~@foreign; action=REJECT\n",
+		args: []string{"--daemon", "--pidfile=@DIR@/pid", "--user=root", "--group=root", "--proto=unix", "--port=@SOCKET@", "--file=@DIR@/rules"},
+		file: "rules", content: "id=A; sasl_username=~.; sender=~@foreign; action=REJECT\n", forks: true,
 	},
 	{
 		name: "postfwd 1.35, prefork", program: "postfwd2",
-		args: []string{"--nodaemon", "--user=root", "--group=root", "--proto=unix", "--port=SOCKET", "--pidfile=DIR/pid", "--cache_proto=unix", "--cache_port=DIR/cache", "--file=DIR/rules"},
-		file: "rules", content: "id=A; sasl_username=~.; sender=~@foreign; action=REJECT\n",
+		args: []string{"--daemon", "--user=root", "--group=root", "--proto=unix", "--port=@SOCKET@", "--pidfile=@DIR@/pid", "--cache_proto=unix", "--cache_port=@DIR@/cache", "--file=@DIR@/rules"},
+		file: "rules", content: "id=A; sasl_username=~.; sender=~@foreign; action=REJECT\n", forks: true,
 	},
 	{
 		name: "policyd-rate-limit 1.0, SQLite", program: "policyd-rate-limit",
-		args: []string{"--file", "DIR/limits.yaml"},
-		file: "limits.yaml", content: `user: root
+		args: []string{"--file", "@DIR@/limits.yaml"},
+		file: "limits.yaml", content: `debug: False
+user: root
 group: root
-pidfile: DIR/pid
-sqlite_config: {database: DIR/db.sqlite3}
+pidfile: @DIR@/pid
+sqlite_config: {database: @DIR@/db.sqlite3}
 backend: 0
-SOCKET: SOCKET
+SOCKET: @SOCKET@
 socket_permission: 0666
 limits: [[1000000, 60]]
 limits_by_id: {}
@@ -54,12 +61,12 @@ delay_to_close: 300
 	},
 	{
 		name: "mtpolicyd 2.05, one plugin", program: "mtpolicyd",
-		args: []string{"--foreground", "--config", "DIR/mtpolicyd.conf"},
+		args: []string{"--foreground", "--config", "@DIR@/mtpolicyd.conf"},
 		file: "mtpolicyd.conf", content: `user=root
 group=root
-pid_file="DIR/pid"
+pid_file="@DIR@/pid"
 log_level=0
-port="SOCKET|unix"
+port="@SOCKET@|unix"
 min_servers=16
 min_spare_servers=4
 max_spare_servers=32
@@ -67,7 +74,7 @@ max_servers=64
 max_requests=1000000
 keepalive_timeout=60
 max_keepalive=0
-<VirtualHost SOCKET>
+<VirtualHost @SOCKET@>
   name="bench"
   <Plugin nothing>
     module = "Action"
@@ -133,9 +140,26 @@ func (b *bench) peer(ctx context.Context, p peer, program string) (*target, erro
 	for i, a := range p.args {
 		args[i] = fill(a)
 	}
-	return start(ctx, p.name, dir, program, args...)
+	ctx, cancel := context.WithTimeout(ctx, peerWithin)
+	defer cancel()
+	if !p.forks {
+		return start(ctx, p.name, dir, program, args...)
+	}
+	// Something must stay that can be asked whether it still runs.
+	t, err := start(ctx, p.name, dir, "/bin/sh", append([]string{"-c", "\"$0\" \"$@\" && exec sleep 1000000", program}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	body, err := os.ReadFile(filepath.Join(dir, "pid"))
+	if err == nil {
+		t.background, err = strconv.Atoi(strings.TrimSpace(string(body)))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: finding its process: %w", p.name, err), t.end())
+	}
+	return t, nil
 }
 
 func placeholders(dir string) func(string) string {
-	return strings.NewReplacer("SOCKET", filepath.Join(dir, "policy.sock"), "DIR", dir).Replace
+	return strings.NewReplacer("@SOCKET@", filepath.Join(dir, "policy.sock"), "@DIR@", dir).Replace
 }

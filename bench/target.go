@@ -21,6 +21,8 @@ type target struct {
 	auth    string // host:port of its HTTP listener, or empty
 	started time.Duration
 	profile string // PREFIX of its profiles, or empty
+
+	background int // the process, where the one that was started has left it; else 0
 }
 
 // start runs a program in a directory of its own until it answers. began is when
@@ -41,7 +43,13 @@ func start(ctx context.Context, name, dir, program string, args ...string) (*tar
 }
 
 // end stops the target and removes what it wrote.
-func (t *target) end() error { return errors.Join(t.stop(), os.RemoveAll(t.dir)) }
+func (t *target) end() error {
+	var err error
+	if t.background != 0 {
+		err = syscall.Kill(t.background, syscall.SIGTERM)
+	}
+	return errors.Join(err, t.stop(), os.RemoveAll(t.dir))
+}
 
 // measure runs a load against the target, and counts what the target used.
 func (t *target) measure(ctx context.Context, l load, d time.Duration) (sample, error) {
@@ -56,7 +64,11 @@ func (t *target) measure(ctx context.Context, l load, d time.Duration) (sample, 
 
 // used is nothing for a target that has gone, as the load will notice.
 func (t *target) used() usage {
-	u, err := used(t.pid())
+	pid := t.pid()
+	if t.background != 0 {
+		pid = t.background
+	}
+	u, err := used(pid)
 	if err != nil {
 		return usage{}
 	}
