@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -164,5 +163,5 @@ func (b *bench) fresh(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("making a directory: %w", err)
 	}
-	return filepath.Clean(dir), nil
+	return dir, nil
 }

@@ -47,9 +47,9 @@ max_size = "16GiB"
 
 // portreeve starts the daemon in a new directory.
 func (b *bench) portreeve(ctx context.Context, s setup) (*target, error) {
-	dir, err := os.MkdirTemp(b.dir, "portreeve-")
+	dir, err := b.fresh("portreeve")
 	if err != nil {
-		return nil, fmt.Errorf("making Portreeve's directory: %w", err)
+		return nil, err
 	}
 	auth, err := writeSetup(dir, s)
 	if err != nil {
@@ -138,9 +138,9 @@ func writeAccounts(path string, accounts int) error {
 }
 
 func (b *bench) floorGo(ctx context.Context, auth bool) (*target, error) {
-	dir, err := os.MkdirTemp(b.dir, "floor-")
+	dir, err := b.fresh("floor")
 	if err != nil {
-		return nil, fmt.Errorf("making the floor's directory: %w", err)
+		return nil, err
 	}
 	args, address := []string{"-policy", filepath.Join(dir, "policy.sock")}, ""
 	if auth {
@@ -158,9 +158,9 @@ func (b *bench) floorGo(ctx context.Context, auth bool) (*target, error) {
 }
 
 func (b *bench) floorC(ctx context.Context) (*target, error) {
-	dir, err := os.MkdirTemp(b.dir, "floor-")
+	dir, err := b.fresh("floor")
 	if err != nil {
-		return nil, fmt.Errorf("making the floor's directory: %w", err)
+		return nil, err
 	}
 	return start(ctx, "floor in C", dir, b.programs.FloorC, filepath.Join(dir, "policy.sock"))
 }

@@ -24,18 +24,14 @@ func main() {
 	defer stop()
 	switches := make(chan os.Signal, 1)
 	signal.Notify(switches, syscall.SIGUSR1, syscall.SIGUSR2)
-	go func() {
-		if err := record(switches, *profile); err != nil {
-			log.Fatal(err)
-		}
-	}()
+	go func() { log.Fatal(record(switches, *profile)) }()
 	err := daemon.Run(ctx, daemon.Options{ConfigPath: *configuration, Version: "profiled"}, func() {})
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-// record obeys the switches.
+// record obeys the switches until it cannot.
 func record(switches <-chan os.Signal, prefix string) error {
 	var file *os.File
 	for n := 1; ; {
