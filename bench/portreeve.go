@@ -72,8 +72,11 @@ func (b *bench) portreeve(ctx context.Context, s setup) (*target, error) {
 // serve starts the daemon on the files of its directory.
 func (b *bench) serve(ctx context.Context, dir, profile string) (*target, error) {
 	file := filepath.Join(dir, "portreeve.toml")
-	if b.profiles == "" || profile == "" {
-		return start(ctx, "Portreeve", dir, b.programs.Portreeve, b.serveArgs(file)...)
+	if b.profiles == "" {
+		return start(ctx, "Portreeve", dir, b.programs.Portreeve, "serve", "--config", file)
+	}
+	if profile == "" {
+		profile = filepath.Base(dir) // of no interest, but measured with the same program
 	}
 	prefix := filepath.Join(b.profiles, profile)
 	t, err := start(ctx, "Portreeve", dir, b.programs.Portreeve, "-config", file, "-profile", prefix)
@@ -82,13 +85,6 @@ func (b *bench) serve(ctx context.Context, dir, profile string) (*target, error)
 	}
 	t.profile = prefix
 	return t, nil
-}
-
-func (b *bench) serveArgs(file string) []string {
-	if b.profiles != "" {
-		return []string{"-config", file}
-	}
-	return []string{"serve", "--config", file}
 }
 
 // writeSetup writes the daemon's files and returns where it will listen for

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -82,18 +83,26 @@ func (t *target) profiling(s syscall.Signal) error {
 	return t.signal(s)
 }
 
-// profileText is what `go tool pprof` says of the target's profiles together.
+// profileText is what `go tool pprof` says of the target's profiles: by what the
+// functions cost themselves, and with what they call; and of its start.
 func (t *target) profileText(ctx context.Context) (string, error) {
-	files, err := filepath.Glob(t.profile + "-*.pprof")
+	files, err := filepath.Glob(t.profile + "-[0-9]*.pprof")
 	if err != nil || len(files) == 0 {
 		return "", errors.Join(err, fmt.Errorf("%s left no profile under %s", t.name, t.profile))
 	}
-	args := append([]string{"tool", "pprof", "-top", "-nodecount", "40", t.cmd.Path}, files...)
-	out, err := exec.CommandContext(ctx, "go", args...).Output()
-	if err != nil {
-		return "", fmt.Errorf("go tool pprof: %w", err)
+	var text strings.Builder
+	for _, args := range [][]string{
+		append([]string{"-nodecount", "25", t.cmd.Path}, files...),
+		append([]string{"-cum", "-nodecount", "70", t.cmd.Path}, files...),
+		{"-cum", "-nodecount", "50", t.cmd.Path, t.profile + ".start.pprof"},
+	} {
+		out, err := exec.CommandContext(ctx, "go", append([]string{"tool", "pprof", "-top"}, args...)...).Output()
+		if err != nil {
+			return "", fmt.Errorf("go tool pprof: %w", err)
+		}
+		text.Write(out)
 	}
-	return string(out), nil
+	return text.String(), nil
 }
 
 // freePort is one of loopback's that nobody has now.
