@@ -35,9 +35,9 @@ func refusals(ctx context.Context, b *bench) (r result, err error) {
 	}
 	r.Tables = []table{compared("100 connections", all...)}
 	r.Targets = []aim{
-		atLeast("refusals a second, fresh journal, 100 connections", all[0].rate.median, 30_000, whole),
+		atLeast("refusals a second, fresh journal, 100 connections", all[0].rate.median, 30_000, whole).bounded(all[0]),
 		atMost("their p99, ms", all[0].p99.median, 50, fraction),
-		atLeast("refusals a second, "+long3, all[1].rate.median, 15_000, whole),
+		atLeast("refusals a second, "+long3, all[1].rate.median, 15_000, whole).bounded(all[1]),
 		atMost("their p99, ms", all[1].p99.median, 50, fraction),
 	}
 	r.Notes = append(b.profileNote(ctx, empty), b.profileNote(ctx, full)...)

@@ -28,7 +28,7 @@ func failedLogins(ctx context.Context, b *bench) (r result, err error) {
 		return r, err
 	}
 	r.Tables = []table{compared("100 connections kept alive", all...)}
-	r.Targets = []aim{atLeast("auth policy reports a second, each durable, 100 connections", all[1].rate.median, 20_000, whole)}
+	r.Targets = []aim{atLeast("auth policy reports a second, each durable, 100 connections", all[1].rate.median, 20_000, whole).bounded(all[1])}
 	r.Notes = b.profileNote(ctx, daemon)
 	return r, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 )
 
@@ -91,6 +92,16 @@ func megabytes(bytes float64) string { return whole(bytes / 1e6) }
 // atLeast is an aim that a figure must reach.
 func atLeast(what string, got, want float64, show func(float64) string) aim {
 	return aim{What: what, Want: "≥ " + show(want), Got: show(got), Met: got >= want}
+}
+
+// bounded adds what an idle machine could reach at most with that CPU a request:
+// on a busy one the rate alone says little.
+func (a aim) bounded(s summary) aim {
+	if s.cpu.median > 0 {
+		a.Got += fmt.Sprintf("; %.0f µs of CPU each: below %s on %d idle cores", s.cpu.median,
+			whole(float64(runtime.NumCPU())*1e6/s.cpu.median), runtime.NumCPU())
+	}
+	return a
 }
 
 func atMost(what string, got, want float64, show func(float64) string) aim {

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +48,10 @@ func TestFigures(t *testing.T) {
 	}
 	if a := atLeast("x", 0.8, 0.8, fraction); !a.Met || a.Want != "≥ 0.80" || a.Got != "0.80" {
 		t.Errorf("%+v", a)
+	}
+	busy := summary{cpu: spread{median: 100}}
+	if got, want := atLeast("x", 1, 2, whole).bounded(busy).Got, fmt.Sprintf("1; 100 µs of CPU each: below %s on %d idle cores", whole(float64(runtime.NumCPU())*10_000), runtime.NumCPU()); got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 	if a := atMost("x", 1.9, 1.8, fraction); a.Met || a.Want != "≤ 1.80" {
 		t.Errorf("%+v", a)
