@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,8 +18,9 @@ import (
 // like the ledger's: one call for each of eleven million failures would take
 // longer than everything that is measured.
 const (
-	putFailure = `insert into failures(id, prefix, client, time, login, service, password, counted) values(?, ?, ?, ?, ?, 'submission', ?, 1)`
-	putBlock   = `insert into blocks(prefix, id, since) values(?, ?, ?)`
+	putFailures = `insert into failures(id, prefix, client, time, login, service, password, counted) values`
+	oneFailure  = `(?, ?, ?, ?, ?, 'submission', ?, 1)`
+	putBlock    = `insert into blocks(prefix, id, since) values(?, ?, ?)`
 )
 
 // fillBatch is how many clients are written in one call.
@@ -29,24 +31,15 @@ const fillBatch = 100
 func fillFailures(clients, each, accounts int) func(context.Context, string) error {
 	return func(ctx context.Context, path string) error {
 		return filled(path, func(db *store.DB, ids *journal.IDs) error {
-			at := time.Now().Add(-15 * time.Minute)
-			apart := 15 * time.Minute / time.Duration(clients*each+1)
+			f := failures{
+				each: each, accounts: accounts, ids: ids,
+				statement: putFailures + strings.TrimSuffix(strings.Repeat(oneFailure+",", each), ","),
+				at:        time.Now().Add(-15 * time.Minute), apart: 15 * time.Minute / time.Duration(clients*each+1),
+			}
 			for from := 0; from < clients; from += fillBatch {
 				err := db.Write(ctx, func(tx store.Tx) error {
 					for i := from; i < min(from+fillBatch, clients); i++ {
-						client := address(remembered, i)
-						for n := range each {
-							at = at.Add(apart)
-							id := ids.Next(at)
-							if _, err := tx.Exec(putFailure, id[:], client+"/32", client, at.UnixNano(),
-								account((i+n)%accounts, accounts), fmt.Sprintf("%04x", n)); err != nil {
-								return err
-							}
-						}
-						if each <= 10 {
-							continue
-						}
-						if _, err := tx.Exec(putBlock, client+"/32", ids.Next(at).String(), at.UnixNano()); err != nil {
+						if err := f.put(tx, i); err != nil {
 							return err
 						}
 					}
@@ -59,6 +52,31 @@ func fillFailures(clients, each, accounts int) func(context.Context, string) err
 			return nil
 		})
 	}
+}
+
+// failures are those of one client after the other.
+type failures struct {
+	each, accounts int
+	ids            *journal.IDs
+	statement      string // for all of one client
+	at             time.Time
+	apart          time.Duration
+}
+
+// put writes those of the i-th client.
+func (f *failures) put(tx store.Tx, i int) error {
+	client := address(remembered, i)
+	args := make([]any, 0, 6*f.each)
+	for n := range f.each {
+		f.at = f.at.Add(f.apart)
+		id := f.ids.Next(f.at)
+		args = append(args, id[:], client+"/32", client, f.at.UnixNano(), account((i+n)%f.accounts, f.accounts), fmt.Sprintf("%04x", n))
+	}
+	if _, err := tx.Exec(f.statement, args...); err != nil || f.each < toBlock {
+		return err
+	}
+	_, err := tx.Exec(putBlock, client+"/32", f.ids.Next(f.at).String(), f.at.UnixNano())
+	return err
 }
 
 // fillJournal writes refusals, as the gate would, over a million addresses.

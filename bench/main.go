@@ -96,20 +96,13 @@ func run(ctx context.Context, args []string) error {
 	if b.dir, err = os.MkdirTemp(*temp, "bench-"); err != nil {
 		return fmt.Errorf("making a directory to measure in: %w; give another one with -dir", err)
 	}
-	results, err := b.all(ctx, chosen)
-	err = errors.Join(err, os.RemoveAll(b.dir))
-	if *docs != "" {
-		err = errors.Join(err, renew(*docs, results))
-	}
-	return err
+	return errors.Join(b.all(ctx, chosen, *docs), os.RemoveAll(b.dir))
 }
 
-// all runs the scenarios; one that fails does not keep others from being measured.
-func (b *bench) all(ctx context.Context, chosen []scenario) ([]result, error) {
-	var (
-		results []result
-		errs    []error
-	)
+// all runs the scenarios; one that fails does not keep others from being measured,
+// and what has been measured is written at once.
+func (b *bench) all(ctx context.Context, chosen []scenario, docs string) error {
+	var errs []error
 	for _, s := range chosen {
 		if ctx.Err() != nil {
 			break
@@ -124,9 +117,11 @@ func (b *bench) all(ctx context.Context, chosen []scenario) ([]result, error) {
 		r.Name, r.Title, r.When = s.name, s.title, time.Now().Format(time.DateOnly)
 		r.Setup = fmt.Sprintf("%s, %d rounds of %s, load average %s before and %s after.", machine(), b.count, b.time, before, loadAverage())
 		fmt.Println(r.markdown())
-		results = append(results, r)
+		if docs != "" {
+			errs = append(errs, renew(docs, []result{r}))
+		}
 	}
-	return results, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // say tells how far it is.

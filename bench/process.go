@@ -14,7 +14,7 @@ import (
 
 // Patience for a program to answer, and to end (Portreeve drains within 30 s).
 const (
-	startWithin = 5 * time.Minute // with a ledger of millions of rows
+	startWithin = 15 * time.Minute // with a ledger of millions of rows
 	stopWithin  = 40 * time.Second
 	askEvery    = 2 * time.Millisecond
 )
