@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 # The race detector needs a C compiler; the program itself never does.
 RACE := $(if $(shell command -v gcc),-race,)
 
-.PHONY: help build test lint vet unit real browser picture demo demo-stop fuzz clean
+.PHONY: help build test lint vet unit real browser picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +37,9 @@ browser: ## the help-desk page in Debian's chromium (Docker, chromium here, or r
 
 picture: ## renews docs/help-desk-page.png
 	SHOTS=docs TESTFLAGS='-run TestPicture$$' integration/browser/run.sh
+
+bench: ## measures everything and renews docs/performance.md (an hour; BENCHFLAGS='-only passes' for less)
+	go run ./bench -docs docs $(BENCHFLAGS)
 
 demo: ## a mail host to try by hand, and the documented refusals as a transcript
 	demo/start.sh

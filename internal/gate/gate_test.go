@@ -35,7 +35,7 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // fixture is a gate on a real store, with its parts in reach.
 type fixture struct {
 	*Gate
-	t       *testing.T
+	t       testing.TB
 	journal *journal.Journal
 	log     *bytes.Buffer
 	policy  *rules.Policy
@@ -74,7 +74,7 @@ func (s syncBuffer) Write(p []byte) (int, error) {
 	return s.b.Write(p)
 }
 
-func open(t *testing.T) *fixture {
+func open(t testing.TB) *fixture {
 	t.Helper()
 	dir := t.TempDir()
 	db, err := store.Open(filepath.Join(dir, "portreeve.db"), store.Schema, noon)
