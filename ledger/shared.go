@@ -61,6 +61,7 @@ type Shared struct {
 
 	poll     sync.Mutex // one at a time; it guards what follows
 	unheard  []string   // names that have changed and could not be asked for
+	toldTo   string     // the marks of a store that was told all, and has not been heard to the end
 	toldLast time.Time  // when what was acknowledged of late was told again
 	renewed  time.Time  // the places of messages
 	asked    time.Time  // for the hosts' names, and the store's memory

@@ -22,9 +22,13 @@ func (s *Shared) hear(ctx context.Context, changes valkey.Changes) error {
 		s.renewed = time.Time{} // nor has it the places of messages that are under way
 	}
 	if changes.Start {
-		// Before what others know is in this host's file as well: it would be told that.
-		if err := s.compareMarks(ctx, changes.Lost); err != nil && ctx.Err() == nil {
-			s.o.Log.Error("shared store may miss what this host knows", "error", err)
+		// Before what others know is in this host's file as well: it would be told that. If
+		// hearing does not come to its end, it starts again; once is enough.
+		if marks := s.link.Marks(); marks != s.toldTo {
+			if err := s.compareMarks(ctx, changes.Lost); err != nil && ctx.Err() == nil {
+				s.o.Log.Error("shared store may miss what this host knows", "error", err)
+			}
+			s.toldTo = marks
 		}
 		// What is blocked here, too: its block may have been lifted, and times are of the
 		// clocks as they were.
@@ -40,6 +44,7 @@ func (s *Shared) hear(ctx context.Context, changes valkey.Changes) error {
 		}
 		s.unheard = s.unheard[len(some):]
 	}
+	s.toldTo = ""
 	return nil
 }
 
