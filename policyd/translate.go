@@ -30,34 +30,34 @@ func (a *attributes) stage() (rules.Stage, bool) {
 
 // fill translates the request into r. Its strings are parts of one copy.
 func (a *attributes) fill(r *rules.Request, stage rules.Stage) {
-	*r = rules.Request{
-		Stage:    stage,
-		Protocol: rules.ProtocolPolicy,
-		Client:   address(a.value(attrClientAddress)),
-		Port:     port(a.value(attrServerPort)),
-		TLS:      len(a.value(attrEncryptionProtocol)) > 0,
-		Count:    count(a.value(attrRecipientCount)),
-	}
-	texts := [...]struct {
-		from attribute
-		to   *string
-	}{
-		{attrHeloName, &r.Helo},
-		{attrSASLUsername, &r.Login},
-		{attrSender, &r.Sender},
-		{attrRecipient, &r.Recipient},
-		{attrQueueID, &r.QueueID},
-		{attrInstance, &r.Instance},
-	}
+	*r = rules.Request{}
+	r.Stage = stage
+	r.Protocol = rules.ProtocolPolicy
+	r.Client = address(a.value(attrClientAddress))
+	r.Port = port(a.value(attrServerPort))
+	r.TLS = len(a.value(attrEncryptionProtocol)) > 0
+	r.Count = count(a.value(attrRecipientCount))
+
 	a.kept = a.kept[:0]
-	for _, t := range texts {
-		a.kept = append(a.kept, a.value(t.from)...)
+	for _, i := range keptTexts {
+		a.kept = append(a.kept, a.value(i)...)
 	}
-	rest := string(a.kept)
-	for _, t := range texts {
-		n := len(a.value(t.from))
-		*t.to, rest = rest[:n], rest[n:]
-	}
+	texts := string(a.kept)
+	r.Helo, texts = a.cut(attrHeloName, texts)
+	r.Login, texts = a.cut(attrSASLUsername, texts)
+	r.Sender, texts = a.cut(attrSender, texts)
+	r.Recipient, texts = a.cut(attrRecipient, texts)
+	r.QueueID, texts = a.cut(attrQueueID, texts)
+	r.Instance, _ = a.cut(attrInstance, texts)
+}
+
+// keptTexts is in the order in which fill cuts the copy.
+var keptTexts = [...]attribute{attrHeloName, attrSASLUsername, attrSender, attrRecipient, attrQueueID, attrInstance}
+
+// cut takes the attribute's value off the front of the texts.
+func (a *attributes) cut(i attribute, texts string) (value, rest string) {
+	n := a.values[i].end - a.values[i].begin
+	return texts[:n], texts[n:]
 }
 
 // address is the zero Addr for "unknown" (FACTS.md 1.6) and whatever else is no

@@ -12,6 +12,17 @@ import (
 // facts fetches what the rules ask about one request, each thing once, and
 // keeps it for the journal. It implements rules.Facts.
 type facts struct {
+	answered
+
+	accounts  []answer[*rules.Account]
+	domains   []answer[[]string]
+	addresses []answer[[]string]
+	senders   []answer[[]string]
+	local     []answer[struct{}]
+}
+
+// answered is the part of the facts that has no memory to use again.
+type answered struct {
 	ctx context.Context
 	g   *Gate
 	s   *State
@@ -31,12 +42,6 @@ type facts struct {
 	failures asked[[]rules.Failure]
 	grants   asked[[]rules.Grant]
 	lapsed   []rules.Grant // for the help desk
-
-	accounts  []answer[*rules.Account]
-	domains   []answer[[]string]
-	addresses []answer[[]string]
-	senders   []answer[[]string]
-	local     []answer[struct{}]
 }
 
 type asked[T any] struct {
@@ -71,15 +76,18 @@ func newFacts(ctx context.Context, g *Gate, s *State, r *rules.Request) *facts {
 
 // release gives the value back for another request, with nothing of this one.
 func (f *facts) release() {
-	clear(f.accounts)
-	clear(f.domains)
-	clear(f.addresses)
-	clear(f.senders)
-	*f = facts{
-		accounts: f.accounts[:0], domains: f.domains[:0],
-		addresses: f.addresses[:0], senders: f.senders[:0], local: f.local[:0],
-	}
+	forget(&f.accounts)
+	forget(&f.domains)
+	forget(&f.addresses)
+	forget(&f.senders)
+	forget(&f.local)
+	f.answered = answered{}
 	pool.Put(f)
+}
+
+func forget[T any](list *[]answer[T]) {
+	clear(*list)
+	*list = (*list)[:0]
 }
 
 // Tally implements rules.Facts.

@@ -129,6 +129,17 @@ func (g *Gate) Decide(ctx context.Context, r *rules.Request) rules.Decision {
 	s := g.state.Load()
 	f := newFacts(ctx, g, s, r)
 	d := s.Policy.Decide(r, f)
+	if d.Action == rules.Refuse || len(d.Observed) > 0 || d.Slowed.Delay > 0 || len(d.Accepted) > 0 {
+		g.settle(ctx, s, r, f, &d)
+	}
+	g.Meter.Decided(r.Time, d.Rule, d.Action.String(), r.Protocol)
+	f.release()
+	g.Meter.Took(r.Protocol, stopwatch()-began)
+	return d
+}
+
+// settle records what was found, and tells the client of it.
+func (g *Gate) settle(ctx context.Context, s *State, r *rules.Request, f *facts, d *rules.Decision) {
 	for i := range d.Observed {
 		id, reply := g.record(ctx, s, r, f, d.Observed[i])
 		if d.ID == "" {
@@ -149,10 +160,6 @@ func (g *Gate) Decide(ctx context.Context, r *rules.Request) rules.Decision {
 	for _, rule := range d.Accepted {
 		g.Log.Warn("directory unavailable, rule passed", "rule", rule, "protocol", r.Protocol, "client", addrText(r.Client), "login", r.Login, "sender", r.Sender)
 	}
-	g.Meter.Decided(r.Time, d.Rule, d.Action.String(), r.Protocol)
-	f.release()
-	g.Meter.Took(r.Protocol, stopwatch()-began)
-	return d
 }
 
 // Tell remembers an event. Memory knows it when Tell begins to wait for the
