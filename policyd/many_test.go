@@ -90,6 +90,9 @@ func idleClients(path string) error {
 	conns := make([]net.Conn, idle)
 	for i := range conns {
 		c, err := net.Dial("unix", path)
+		for ; errors.Is(err, syscall.EAGAIN); c, err = net.Dial("unix", path) {
+			runtime.Gosched() // the kernel's queue is full; a blocking connect would wait
+		}
 		if err != nil {
 			return fmt.Errorf("connection %d: %w", i, err)
 		}
