@@ -104,6 +104,13 @@ func (g *gate) take() []string {
 	return asked
 }
 
+// forget drops what was asked and told.
+func (g *gate) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked, g.told = nil, nil
+}
+
 // show is a request on one line.
 func show(r *rules.Request) string {
 	s := fmt.Sprintf("%v client=%v:%d helo=%s login=%s tls=%v", r.Stage, r.Client, r.Port, r.Helo, r.Login, r.TLS)

@@ -27,21 +27,32 @@ func (mirror) Decide(_ context.Context, r *rules.Request) rules.Decision {
 func serve(t testing.TB, g policyd.Gate) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "policy.sock")
-	ln, err := listen.Open(listen.Address{Network: "unix", Addr: path}, 0o666)
+	end, err := listenAndServe(path, g)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	s := &listen.Server{Name: rules.ProtocolPolicy, Handle: (&policyd.Server{Gate: g}).Handle}
-	done := make(chan error)
-	go func() { done <- s.Serve(ctx, ln) }()
 	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
+		if err := end(); err != nil {
 			t.Error(err)
 		}
 	})
 	return path
+}
+
+// listenAndServe serves until end is called.
+func listenAndServe(path string, g policyd.Gate) (end func() error, err error) {
+	ln, err := listen.Open(listen.Address{Network: "unix", Addr: path}, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &listen.Server{Name: rules.ProtocolPolicy, Handle: (&policyd.Server{Gate: g}).Handle}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, ln) }()
+	return func() error {
+		cancel()
+		return <-done
+	}, nil
 }
 
 func TestConcurrentLoad(t *testing.T) {

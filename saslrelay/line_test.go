@@ -150,3 +150,19 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A v4 address in v6 clothes is the same client, and what is no address is nobody's.
+func TestClientOfAnAttempt(t *testing.T) {
+	for rip, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "::ffff:c000:207": "192.0.2.7", "2001:DB8::1": "2001:db8::1",
+		"fe80::1%eth0": "fe80::1", "unknown": "invalid IP", "": "invalid IP", "192.0.2.7:25": "invalid IP", "[::1]": "invalid IP",
+	} {
+		m, err := parse([]byte("AUTH\t1\tPLAIN\tservice=smtp\trip="+rip+"\tresp=AGEAYg=="), commandsOfPostfix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, _, _ := attemptOf(m); a.client.String() != want {
+			t.Errorf("rip=%s is %s, want %s", rip, a.client, want)
+		}
+	}
+}

@@ -28,10 +28,10 @@ func parsePath(rest, keyword string) (path string, arguments []string, ok bool) 
 	return rest, nil, rest != ""
 }
 
-// internal is the address as the policy service gets it (FACTS.md 1.5):
+// Internal is the address as the policy service gets it (FACTS.md 1.5):
 // without brackets and route, the local part unquoted. A bare name, % and !
 // stay as they are: Postfix rewrites them later.
-func internal(path string) string {
+func Internal(path string) string {
 	if strings.HasPrefix(path, "<") && strings.HasSuffix(path, ">") {
 		path = path[1 : len(path)-1]
 	}

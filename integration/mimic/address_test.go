@@ -40,7 +40,7 @@ func TestAddresses(t *testing.T) {
 		path, arguments, ok := parsePath(tt.rest, "FROM:")
 		if ok == tt.bad || path != tt.path || !slices.Equal(arguments, tt.arguments) {
 			t.Errorf("%s: %q %q %v", tt.rest, path, arguments, ok)
-		} else if got := internal(path); got != tt.internal {
+		} else if got := Internal(path); got != tt.internal {
 			t.Errorf("%s: internal %q, want %q", tt.rest, got, tt.internal)
 		}
 	}

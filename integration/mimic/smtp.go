@@ -262,7 +262,7 @@ func (s *smtp) mailFrom(rest string) {
 		return
 	}
 	// As typed to the milter, unquoted to the policy service (FACTS.md 1.5).
-	s.typed, s.sender = path, internal(path)
+	s.typed, s.sender = path, Internal(path)
 	data := path + "\x00"
 	for _, a := range arguments {
 		data += a + "\x00"
@@ -279,7 +279,7 @@ func (s *smtp) mailFrom(rest string) {
 
 func (s *smtp) rcptTo(rest string) {
 	path, _, ok := parsePath(rest, "TO:")
-	recipient := internal(path)
+	recipient := Internal(path)
 	switch {
 	case !s.mail:
 		s.peer.say("503 5.5.1 Error: need MAIL command")

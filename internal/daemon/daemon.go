@@ -250,6 +250,15 @@ func (d *Daemon) forget(ctx context.Context) {
 	}
 }
 
+// shrink holds journal.max_size: between two prunings somebody who makes refusals
+// on purpose could fill a disk.
+func (d *Daemon) shrink(ctx context.Context) {
+	c := d.config.Load()
+	if err := d.journal.Prune(ctx, d.Now(), 0, int64(c.Journal.MaxSize)); err != nil && ctx.Err() == nil {
+		d.Log.Error("journal not pruned", "error", err)
+	}
+}
+
 // health logs each change of the store's health once.
 type health struct{ down bool }
 

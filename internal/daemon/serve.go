@@ -25,6 +25,8 @@ const (
 	flushEvery = time.Second
 	// pruneEvery is how often old entries are dropped.
 	pruneEvery = 10 * time.Minute
+	// shrinkEvery is how often the journal is held to its size.
+	shrinkEvery = 30 * time.Second
 
 	// Postfix's processes run as another user; the directory protects the socket.
 	frontMode = 0o666
@@ -153,8 +155,9 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 
 // housekeep writes counts and drops what is too old.
 func (d *Daemon) housekeep(ctx context.Context) {
-	flush, prune := time.NewTicker(flushEvery), time.NewTicker(pruneEvery)
+	flush, shrink, prune := time.NewTicker(flushEvery), time.NewTicker(shrinkEvery), time.NewTicker(pruneEvery)
 	defer flush.Stop()
+	defer shrink.Stop()
 	defer prune.Stop()
 	var h health
 	for {
@@ -167,6 +170,8 @@ func (d *Daemon) housekeep(ctx context.Context) {
 			if set := d.set(); set != nil {
 				set.Tick(d.Log)
 			}
+		case <-shrink.C:
+			d.shrink(ctx)
 		case <-prune.C:
 			d.forget(ctx)
 		}
