@@ -45,7 +45,7 @@ func TestRotationWithinAPrefix(t *testing.T) {
 // the eleventh failure was reported. Of those, too, nobody gets in.
 func TestGuessingAtOnceIsBounded(t *testing.T) {
 	const client, login, all = "192.0.2.7", "jan@domena.cz", 40
-	for handed := 11; handed <= all; handed++ {
+	for _, handed := range []int{11, 12, 25, all} {
 		f := open(t)
 		for i := range handed {
 			if d := f.atAuth(client, login, 0); d.Action != rules.Pass {
@@ -76,7 +76,7 @@ func TestGuessingAtOnceIsBounded(t *testing.T) {
 // report was remembered is answered with a pass.
 func TestGuessingRaces(t *testing.T) {
 	const client, login = "192.0.2.7", "jan@domena.cz"
-	for range 20 {
+	for range 5 {
 		f := open(t)
 		var remembered, slipped, refused atomic.Int64
 		var everybody sync.WaitGroup
@@ -191,8 +191,8 @@ func TestCollectorGrantsNothing(t *testing.T) {
 	if d := f.mail("192.0.2.7", "", "jan@domena.cz", time.Minute); d.Action != rules.Pass {
 		t.Errorf("five accounts: %+v", d)
 	}
-	for i := range 10_000 { // and many more cost no more
-		pop("192.0.2.7", fmt.Sprintf("v%d@domena.cz", i%500))
+	for i := range 200 { // and many more cost no more
+		pop("192.0.2.7", fmt.Sprintf("v%d@domena.cz", i))
 	}
 	pop("192.0.2.7", "jan@domena.cz")
 	if d := f.mail("192.0.2.7", "", "jan@domena.cz", time.Minute); d.Rule != rules.RuleAuthFailed {
