@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 # The race detector needs a C compiler; the program itself never does.
 RACE := $(if $(shell command -v gcc),-race,)
 
-.PHONY: help build test lint vet unit real browser picture bench demo demo-stop fuzz clean
+.PHONY: help build test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,6 +34,10 @@ real: ## the stories on real Postfix and Dovecot (Docker, or root on Debian)
 
 browser: ## the help-desk page in Debian's chromium (Docker, chromium here, or root on Debian)
 	integration/browser/run.sh
+
+soak: ## kills by the fifty, and SOAK_MINUTES (20) of mixed traffic with bad days in between, on the real programs
+	KILLS=50 go test -count=1 -v -timeout 30m -run 'TestKilledUnderLoad|TestStoppedUnderLoad' ./internal/daemon
+	TESTFLAGS='-tags real,soak -run TestSoak$$ -timeout 2h' TESTPACKAGES=./integration integration/run.sh bookworm
 
 picture: ## renews docs/help-desk-page.png
 	SHOTS=docs TESTFLAGS='-run TestPicture$$' integration/browser/run.sh

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -267,7 +268,7 @@ func (c *Cache) ask(generation uint64, k key) (answer, error) {
 	defer cancel()
 	a, err := answer{}, c.takeSlot(ctx)
 	if err == nil {
-		a, err = c.question(ctx, k)
+		a, err = c.survive(ctx, k)
 		<-c.slots
 	}
 	if err == nil && a.found && (k.name == nobody || k.name == nowhere) {
@@ -279,7 +280,7 @@ func (c *Cache) ask(generation uint64, k key) (answer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.o.Now()
-	if !errors.Is(err, errBusy) { // that is our own trouble
+	if !errors.Is(err, errBusy) && !errors.Is(err, errPanic) { // those are our own trouble
 		c.trouble[k.kind].told(now, k, err)
 	}
 	if err == nil && generation == c.generation && c.o.TTL > 0 {
@@ -300,6 +301,20 @@ func (c *Cache) takeSlot(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("asking the directory: %w", context.Cause(ctx))
 	}
+}
+
+// errPanic is a bug, which says nothing of whether the source answers.
+var errPanic = errors.New("asking the directory panicked")
+
+// survive asks the source. A bug in it or in its driver is one answer that does not
+// come: the look-up has a goroutine of its own, whose panic would end the daemon.
+func (c *Cache) survive(ctx context.Context, k key) (a answer, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			a, err = answer{}, fmt.Errorf("%w: the %s question: %v: report it with this stack: %s", errPanic, k.kind, v, debug.Stack())
+		}
+	}()
+	return c.question(ctx, k)
 }
 
 // question puts it to the source. What comes with an error means nothing.

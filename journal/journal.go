@@ -42,6 +42,7 @@ type Entry struct {
 type Journal struct {
 	db     *store.DB
 	others Others // nil: this host's alone
+	late   late   // what the store has not taken yet
 }
 
 // New keeps the journal in an open store.
@@ -51,8 +52,17 @@ const insert = `insert into decisions(id, rule, client, login, sender, port, obs
 	values(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict(id) do nothing`
 
 // Write records an entry and returns when it is committed: its id may then be
-// told to a client. Writing an id twice changes nothing.
+// told to a client. Writing an id twice changes nothing. An entry that the store
+// does not take is kept in memory for Deliver, and Get knows it.
 func (j *Journal) Write(ctx context.Context, e Entry) error {
+	err := j.write(ctx, e)
+	if _, noID := ParseID(e.ID); err != nil && noID == nil {
+		j.late.keep(e)
+	}
+	return err
+}
+
+func (j *Journal) write(ctx context.Context, e Entry) error {
 	id, err := ParseID(e.ID)
 	if err != nil {
 		return fmt.Errorf("recording %q: %w", e.ID, err)
@@ -94,16 +104,25 @@ const again = `update decisions set count = count + ?1, last = max(last, ?2), ob
 // counts may be lost, ids never.
 func (j *Journal) Again(id string, r Repeats) {
 	key, err := ParseID(id)
-	if err != nil {
+	if err != nil || j.late.again(id, r) {
+		return
+	}
+	j.count(key, id, r)
+	if j.others != nil {
+		j.others.Again(id, r)
+	}
+}
+
+// count adds to an entry, now or, while the store takes nothing, in Deliver.
+func (j *Journal) count(key ID, id string, r Repeats) {
+	if j.db.Healthy() != nil {
+		j.late.count(id, r)
 		return
 	}
 	j.db.Later(func(tx store.Tx) error {
 		_, err := tx.Exec(again, r.Times, r.Last.UnixNano(), r.Observed, r.Port, r.Sender, key[:])
 		return err
 	})
-	if j.others != nil {
-		j.others.Again(id, r)
-	}
 }
 
 // ErrUnknown is returned for an id that is not in the journal.
@@ -116,6 +135,9 @@ func (j *Journal) own(ctx context.Context, id string) (Entry, error) {
 	key, err := ParseID(id)
 	if err != nil {
 		return Entry{}, fmt.Errorf("%q: %w", id, err)
+	}
+	if kept, ok := j.late.get(id); ok {
+		return kept, nil
 	}
 	e, err := scan(j.db.Reader().QueryRowContext(ctx, columns+"where id = ?", key[:]))
 	if errors.Is(err, sql.ErrNoRows) {

@@ -54,6 +54,9 @@ func statusCmd(g *globals) *cobra.Command {
 			for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
 				rows = append(rows, []string{"listen." + name, s.Listeners[name]})
 			}
+			for _, file := range s.Store.SetAside {
+				rows = append(rows, []string{"damaged store", shown(file) + ": see what is to be saved, and remove it"})
+			}
 			for _, w := range s.Warnings {
 				rows = append(rows, []string{"warning", w})
 			}

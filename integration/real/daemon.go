@@ -169,3 +169,11 @@ func (d *Daemon) Verb(ctx context.Context, args ...string) (dialogue.Output, err
 	}
 	return out, nil
 }
+
+// PID is the number of the running process; 0 while none runs.
+func (d *Daemon) PID() int {
+	if d.process == nil {
+		return 0
+	}
+	return d.process.cmd.Process.Pid
+}

@@ -47,6 +47,8 @@ type StoreStatus struct {
 	Path  string `json:"path"`
 	Up    bool   `json:"up"`
 	Error string `json:"error,omitempty"`
+	// SetAside are damaged files that lie beside it, until somebody removes them.
+	SetAside []string `json:"set_aside,omitempty"`
 	// Waiting is how many events the shared store has not heard of yet.
 	Waiting int `json:"waiting,omitempty"`
 }

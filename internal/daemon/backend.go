@@ -47,6 +47,11 @@ func (b backend) Status(context.Context) (admin.Status, error) {
 	if err := b.storeFault(); err != nil {
 		s.Store.Up, s.Store.Error = false, err.Error()
 	}
+	set, err := b.db.SetAside()
+	if err != nil {
+		return s, err
+	}
+	s.Store.SetAside = set
 	if b.shared != nil {
 		s.Store.Waiting = b.shared.Waiting()
 	}

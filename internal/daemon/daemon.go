@@ -96,6 +96,9 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	defer context.AfterFunc(ctx, func() { told.Store(time.Now().UnixNano()) })()
 	err = d.serve(ctx, c, listeners, ready)
 	d.gate.Flush()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushEvery)
+	defer cancel()
+	d.deliver(last)
 	err = errors.Join(err, d.sources.close(), d.leave())
 	if err == nil {
 		d.pack(time.Unix(0, told.Load()).Add(packWithin))
@@ -147,6 +150,8 @@ func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
 	}
 	if d.db.Damaged != "" {
 		d.Log.Error("store was damaged, moved aside, started an empty one", "path", c.Store.Path, "moved_to", d.db.Damaged)
+	} else if n := d.setAside(); n > 0 {
+		d.Log.Warn("damaged stores of before lie beside the store, see what is to be saved and remove them", "path", c.Store.Path, "files", n)
 	}
 	d.sources = from
 	if err := d.remember(ctx, c, state); err != nil {
@@ -173,7 +178,7 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 	}
 	d.metrics = metrics.New(metrics.Sources{
 		Blocked: func() int { return d.ledger.Blocked(d.Now(), d.window()) },
-		StoreUp: func() bool { return d.storeFault() == nil }, DirectoryUp: d.directoryUp,
+		StoreUp: func() bool { return d.storeFault() == nil }, SetAside: d.setAside, DirectoryUp: d.directoryUp,
 	})
 	d.db.Measure = d.metrics.Stored
 	d.gate, err = gate.New(gate.Options{
@@ -184,6 +189,27 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 	}
 	d.use(c, state)
 	return nil
+}
+
+// setAside is how many damaged stores lie beside ours. A directory that cannot be
+// listed has none to show: status tells that.
+func (d *Daemon) setAside() int {
+	files, err := d.db.SetAside()
+	if err != nil {
+		d.Log.Warn("damaged stores not looked for", "error", err)
+	}
+	return len(files)
+}
+
+// deliver gives the store what it did not take before.
+func (d *Daemon) deliver(ctx context.Context) {
+	n, err := d.journal.Deliver(ctx)
+	if n > 0 {
+		d.Log.Info("refusals that had not been stored are", "entries", n)
+	}
+	if err != nil && ctx.Err() == nil && d.ledger.Healthy() == nil {
+		d.Log.Error("refusals still not stored", "error", err)
+	}
 }
 
 // use puts a configuration in force.

@@ -37,7 +37,7 @@ func (h *host) closing(names ...string) {
 }
 
 // ends waits for the other end to close the connection.
-func ends(t *testing.T, what string, c io.Reader) {
+func ends(t testing.TB, what string, c io.Reader) {
 	t.Helper()
 	if n, err := c.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("%s: %d bytes, %v", what, n, err)

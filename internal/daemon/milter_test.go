@@ -97,3 +97,11 @@ func (p *postfix) abort() {
 
 func (p *postfix) endOfHeader() string  { return p.say('N', "") }
 func (p *postfix) endOfMessage() string { return p.say('E', "") }
+
+// breaksAtMail begins a message whose answer never comes.
+func (p *postfix) breaksAtMail(sender string) {
+	p.t.Helper()
+	p.macros('M', "{auth_authen}", p.login)
+	p.send('M', "<"+sender+">\x00")
+	ends(p.t, "the milter connection", p)
+}

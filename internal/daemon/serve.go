@@ -167,6 +167,9 @@ func (d *Daemon) housekeep(ctx context.Context) {
 		case <-flush.C:
 			d.gate.Flush()
 			h.check(d.Log, d.ledger.Healthy())
+			if !h.down {
+				d.deliver(ctx)
+			}
 			if set := d.set(); set != nil {
 				set.Tick(d.Log)
 			}

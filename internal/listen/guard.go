@@ -180,6 +180,17 @@ type conn struct {
 	err   error
 }
 
+// CloseRead ends what the peer may send; what has come already can be read.
+func (c *conn) CloseRead() error {
+	if half, ok := c.Conn.(halfCloser); ok {
+		return half.CloseRead()
+	}
+	return errors.ErrUnsupported
+}
+
+// halfCloser is a connection of which one direction can be closed.
+type halfCloser interface{ CloseRead() error }
+
 // Close may be called more than once, and from several goroutines.
 func (c *conn) Close() error {
 	c.once.Do(func() {

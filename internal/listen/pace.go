@@ -16,6 +16,10 @@ var ErrDraining = errors.New("the daemon stops")
 // longAgo as a deadline ends a read that is under way.
 var longAgo = time.Unix(1, 0)
 
+// restWithin bounds the reading of what was sent before a drain began: over TCP,
+// the peer may go on sending.
+const restWithin = time.Second
+
 // Pace keeps the times of a conversation: a long one while nothing has begun, a
 // short one from the first byte of a request to its last, and one for an answer.
 // When the context ends, a wait for the next request ends at once or after the
@@ -66,11 +70,22 @@ func (p *Pace) Wait(linger time.Duration) error {
 		return nil
 	}
 	end := p.drained.Add(linger)
+	if linger <= 0 && p.halved() {
+		end = p.drained.Add(restWithin)
+	}
 	if !time.Now().Before(end) {
 		return ErrDraining
 	}
 	p.until(end)
 	return nil
+}
+
+// halved closes the peer's direction: what it has sent by now can still be read, and
+// then comes the end. On a unix socket the peer's next write fails, so that no
+// request is taken and not answered.
+func (p *Pace) halved() bool {
+	half, ok := p.conn.(halfCloser)
+	return ok && half.CloseRead() == nil
 }
 
 // Begin is called when a request's first byte has come, but not its last.
@@ -135,6 +150,8 @@ func (p *Pace) drain() {
 	switch {
 	case p.waiting && p.linger > 0:
 		p.until(p.drained.Add(p.linger))
+	case p.waiting && p.halved():
+		p.until(p.drained.Add(restWithin))
 	case p.waiting:
 		p.until(longAgo)
 	}

@@ -63,6 +63,7 @@ var buckets = []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e
 type Sources struct {
 	Blocked     func() int
 	StoreUp     func() bool
+	SetAside    func() int  // damaged stores; nil: there are none
 	DirectoryUp func() bool // nil: it is a file
 }
 
@@ -102,6 +103,14 @@ func New(src Sources) *Set {
 		}
 		return 0
 	})
+	aside := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "portreeve_store_set_aside", Help: "Damaged stores that were moved aside and lie there still.",
+	}, func() float64 {
+		if src.SetAside == nil {
+			return 0
+		}
+		return float64(src.SetAside())
+	})
 	directoryUp := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "portreeve_directory_up", Help: "1 while every source of the directory answers.",
 	}, func() float64 {
@@ -110,7 +119,7 @@ func New(src Sources) *Set {
 		}
 		return 0
 	})
-	s.registry.MustRegister(s.answers, directoryUp, s.decisions, s.seconds, s.reports, s.connections, s.malformed, s.lookups,
+	s.registry.MustRegister(s.answers, directoryUp, aside, s.decisions, s.seconds, s.reports, s.connections, s.malformed, s.lookups,
 		s.lookTime, s.storeTime, s.unrecorded, blocked, up,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, p := range protocols {

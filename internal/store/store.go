@@ -58,7 +58,8 @@ type DB struct {
 	once   sync.Once
 	closed error // what closing returned
 	fault  atomic.Pointer[fault]
-	damage atomic.Pointer[fault] // found by a reader; only a new start mends it
+	damage atomic.Pointer[fault]     // found by a reader; only a new start mends it
+	busy   atomic.Pointer[time.Time] // since when the writer is at one step; nil between two
 
 	// Measure, if set before the first write, is told how long each write took to
 	// be committed.
@@ -150,7 +151,7 @@ func damaged(err error) bool {
 
 // moveAside gives the damaged file a name that no other has, and returns it.
 func moveAside(path string, now time.Time) (string, error) {
-	name := fmt.Sprintf("%s.damaged-%s", path, now.UTC().Format("20060102T150405Z"))
+	name := fmt.Sprintf("%s"+damagedSuffix+"%s", path, now.UTC().Format("20060102T150405Z"))
 	to := name
 	for n := 2; ; n++ {
 		if _, err := os.Lstat(to); errors.Is(err, os.ErrNotExist) {
@@ -320,7 +321,7 @@ func (db *DB) Healthy() error {
 	if f := db.fault.Load(); f != nil {
 		return fmt.Errorf("the store has not been writable since %s: %w", f.since.UTC().Format(time.RFC3339), f.err)
 	}
-	return nil
+	return db.slow()
 }
 
 // Read is told how a query on Reader ended, and gives its error a remedy. A

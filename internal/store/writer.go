@@ -19,16 +19,16 @@ func (db *DB) write(conn *sql.Conn) {
 	for {
 		select {
 		case first := <-db.queue:
-			w.commit(w.collect(first))
+			db.works(func() { w.commit(w.collect(first)) })
 		case <-tick.C:
-			w.sync()
+			db.works(w.sync)
 		case <-db.quit:
 			for {
 				select {
 				case first := <-db.queue:
-					w.commit(w.collect(first))
+					db.works(func() { w.commit(w.collect(first)) })
 				default:
-					w.sync()
+					db.works(w.sync)
 					return
 				}
 			}
