@@ -107,3 +107,29 @@ func TestReservationsOfADeadHost(t *testing.T) {
 		t.Error("the dead host's place is not free")
 	}
 }
+
+// A block that others had begun, and that is over, does not lend its id to the next one
+// when a host restarts.
+func TestEndedBlockOfOthers(t *testing.T) {
+	_, o := server(t)
+	clock := newHand(newShelf(t, o.Addresses))
+	o.Now, o.Clock = clock.Now, clock.Now
+	a, b := newMX(t, "mx1", o), newMX(t, "mx2", o)
+	a.fail(11)
+	a.block("first")
+	b.hears()
+	if got := b.counts(); got.Block != "first" {
+		t.Fatalf("the other host knows %+v", got)
+	}
+	clock.set(clock.Now().Add(2 * time.Hour))
+	a.fail(11)
+	b.hears()
+	b.close()
+	b.open()
+	b.hears()
+	if got := b.counts(); got.Count != 11 || got.Block != "" {
+		t.Errorf("after a restart the next one is %+v", got)
+	}
+	a.block("second")
+	soon(t, b, "it knows the next one", func() bool { return b.counts().Block == "second" })
+}

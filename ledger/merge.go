@@ -23,6 +23,7 @@ type learned struct {
 	block    string          // the id that is in force now, if it was another, or none
 	since    time.Time
 	above    bool // the key is above the limit
+	stale    bool // and has no block yet: the file must not lend it an earlier one
 }
 
 // merge takes over what the shared store knows of the key. What only this host knows
@@ -62,6 +63,9 @@ func (t *counters) merge(k []byte, h heard, now time.Time, w Window) (l learned)
 			l.block, l.since = h.block, h.since
 		}
 		c.block, c.since = h.block, h.since
+	}
+	if l.above && c.block == "" {
+		l.stale, c.stale = c.stale, false
 	}
 	t.keep(k, c, now, w)
 	return l

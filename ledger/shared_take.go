@@ -26,7 +26,7 @@ func (s *Shared) take(name string, k valkey.Counter) {
 		hosts[f.ID], _ = splitID(w.ID)
 	}
 	now, w := s.o.Store.Now(), *s.counting.Load()
-	of := news{name: name, insert: insertGuessed}
+	of := news{name: name, insert: insertGuessed, ended: deleteEndedGuess}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lifted.overtook(name, k.Clearing) {
@@ -41,7 +41,7 @@ func (s *Shared) take(name string, k valkey.Counter) {
 			s.unusable("reading the name of a client", err)
 			return
 		}
-		of.prefix, of.insert = prefix, insertBlock
+		of.prefix, of.insert, of.ended = prefix, insertBlock, deleteEndedBlock
 		of.learned = s.clients.merge(keyOf(prefix), h, now, w.Client)
 		s.clients.touch(keyOf(prefix), now, w.Client)
 	}
@@ -54,6 +54,7 @@ type news struct {
 	name   string
 	prefix netip.Prefix // the zero Prefix of a login
 	insert string       // of a block
+	ended  string       // deletes one that is over
 }
 
 // keep writes what was learned. Nobody waits for it: the store has it. Its ids are of
@@ -83,6 +84,11 @@ func (s *Shared) keep(of news, hosts map[uint64]uint16, now time.Time) {
 				return err
 			}
 			if _, err := tx.Exec("delete from blocks where prefix = ?", of.name); err != nil {
+				return err
+			}
+		}
+		if of.stale {
+			if _, err := tx.Exec(of.ended, of.name, now.UnixNano()); err != nil {
 				return err
 			}
 		}
