@@ -10,9 +10,6 @@ import (
 	"testing"
 )
 
-// enough is the memory that a daemon gets in which clients claim far more.
-const enough = 256 << 20
-
 // poor limits the memory of the process.
 func poor() error {
 	return syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: enough, Max: enough})
