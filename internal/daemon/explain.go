@@ -46,6 +46,7 @@ func (b backend) Explain(ctx context.Context, r admin.ExplainRequest) (admin.Exp
 	x.answer = admin.ExplainAnswer{Found: []explain.Explanation{}, Unknown: []string{}, Missing: []explain.Missing{}}
 	for i, id := range r.IDs {
 		if i == maxIDs {
+			x.missing(explain.TooManyIDs(len(r.IDs) - maxIDs))
 			break
 		}
 		if err := x.id(ctx, id); err != nil {

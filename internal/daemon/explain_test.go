@@ -164,6 +164,10 @@ func TestExplainSaysWhatIsMissing(t *testing.T) {
 	if !strings.Contains(a.Missing[7].Text, "too many senders") {
 		t.Errorf("%+v", a.Missing[7])
 	}
+	many := slices.Repeat([]string{other}, maxIDs+3)
+	if a = h.explain(admin.ExplainRequest{IDs: many}); len(a.Missing) != maxIDs+1 || a.Missing[maxIDs].What != "3 more ids" {
+		t.Errorf("of %d ids %d are missing: %+v", len(many), len(a.Missing), a.Missing[len(a.Missing)-1])
+	}
 }
 
 // A POP grant that has ended is remembered over a restart and the pruning, and

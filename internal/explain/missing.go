@@ -69,6 +69,14 @@ func UnknownSender(shown string, since time.Time, h *Host) Missing {
 	}
 }
 
+// TooManyIDs says that the text had more ids than are looked up.
+func TooManyIDs(left int) Missing {
+	return Missing{
+		What: fmt.Sprintf("%d more ids", left),
+		Text: "This text names too many ids at once: ask again for the rest.",
+	}
+}
+
 // TooMany says that the text had more senders than are looked for.
 func TooMany(shown string) Missing {
 	return Missing{
