@@ -70,6 +70,33 @@ func (h *mx) send(message string) (full bool) {
 // has other work.
 const slack = 400 * time.Millisecond
 
+// busyness measures by how much this machine's other work makes a write to the file, and
+// a timer, late; a test does not take that for the store's.
+func busyness(h *mx) (stop func() time.Duration) {
+	end, worst := make(chan bool), make(chan time.Duration)
+	go func() {
+		var most time.Duration
+		for {
+			select {
+			case <-end:
+				worst <- most
+				return
+			case <-time.After(time.Millisecond):
+			}
+			began := time.Now()
+			<-time.After(50 * time.Millisecond)
+			if err := h.write(); err != nil {
+				h.t.Error(err)
+			}
+			most = max(most, time.Since(began)-50*time.Millisecond)
+		}
+	}()
+	return func() time.Duration {
+		close(end)
+		return <-worst
+	}
+}
+
 // quick checks how long something takes.
 func quick(t *testing.T, most time.Duration, what string, do func()) {
 	t.Helper()

@@ -71,6 +71,7 @@ func crowded(t *testing.T, o outage) {
 	a.told()
 	b.up(true)
 	o.lose(t, s, p)
+	busy := busyness(a)
 	var (
 		all   sync.WaitGroup
 		mu    sync.Mutex
@@ -85,8 +86,9 @@ func crowded(t *testing.T, o outage) {
 		})
 	}
 	all.Wait()
-	t.Logf("the longest of %d decisions took %s", crowd, worst)
-	if worst > options.Timeout+slack {
+	late := busy()
+	t.Logf("the longest of %d decisions took %s, where this machine is %s late", crowd, worst, late)
+	if worst > options.Timeout+slack+4*late {
 		t.Errorf("the longest decision took %s", worst)
 	}
 	o.heal(t, s, p)

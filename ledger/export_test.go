@@ -27,7 +27,8 @@ func (s *Shared) Abandon() {
 
 // Strange puts events that this version does not know.
 func (s *Shared) Strange() error {
-	return s.laterAll(context.Background(), []event{{Kind: "of another version"}, {Kind: tellClear, Client: "no address"}})
+	_, err := s.laterAll(context.Background(), []event{{Kind: "of another version"}, {Kind: tellClear, Client: "no address"}})
+	return err
 }
 
 // Wire is a failure as the store has it, told by the first host.
@@ -41,3 +42,10 @@ func (s *Shared) Deaf() (hear func()) {
 
 // Forget forgets what was acknowledged of late, as after some time.
 func (s *Shared) Forget() { s.out.lately() }
+
+// Events is how many there have been.
+func (s *Shared) Events() int64 {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	return s.out.last
+}

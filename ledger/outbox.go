@@ -194,6 +194,17 @@ func (o *outbox) unhold() {
 	o.held = false
 }
 
+// drop takes events out that will be put again.
+func (o *outbox) drop(seqs []int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, seq := range seqs {
+		if _, waits := slices.BinarySearch(o.waiting, seq); waits {
+			o.forget(seq)
+		}
+	}
+}
+
 // forget takes an event out. The lock is held.
 func (o *outbox) forget(seq int64) {
 	switch at, known := slices.BinarySearch(o.waiting, seq); {

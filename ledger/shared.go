@@ -59,15 +59,16 @@ type Shared struct {
 	peers    atomic.Pointer[[]string]
 	oddAt    atomic.Int64 // when an unusable answer was logged last
 
-	poll     sync.Mutex // one at a time; it guards what follows
-	unheard  []string   // names that have changed and could not be asked for
-	toldTo   string     // the marks of a store that was told all, and has not been heard to the end
-	toldLast time.Time  // when what was acknowledged of late was told again
-	renewed  time.Time  // the places of messages
-	asked    time.Time  // for the hosts' names, and the store's memory
-	full     bool       // the store's memory, as it was logged
-	evicts   bool
-	twin     bool // another host has this one's name
+	poll    sync.Mutex // one at a time; it guards what follows
+	unheard []string   // names that have changed and could not be asked for
+	toldTo  string     // the marks of a store that was told all, and has not been heard to the end
+	other   bool       // it may not have what it acknowledged of late
+	toldAll []int64    // the numbers of the events that told it all, the last time
+	renewed time.Time  // the places of messages
+	asked   time.Time  // for the hosts' names, and the store's memory
+	full    bool       // the store's memory, as it was logged
+	evicts  bool
+	twin    bool // another host has this one's name
 
 	stop  context.CancelFunc
 	ended sync.WaitGroup
@@ -173,21 +174,19 @@ func (s *Shared) listen(ctx context.Context, first chan struct{}) {
 	}
 }
 
-// tellAgainEvery bounds how often what was acknowledged of late is told again to a
-// store that only was slow for a moment.
-const tellAgainEvery = time.Minute
-
 // Listen asks once what others have changed. It is called all the time.
 func (s *Shared) Listen(ctx context.Context) error {
 	s.poll.Lock()
 	defer s.poll.Unlock()
-	was, wasAway := s.link.Up(), s.Away() != nil
-	if !was {
+	if !s.link.Up() {
 		s.out.hold()
 	}
 	changes, err := s.link.Probe(ctx)
 	if err == nil {
-		err = s.hear(ctx, changes)
+		s.other = s.other || changes.Other || changes.Lost
+		if err = s.hear(ctx, changes); err != nil && s.link.Why() != nil {
+			err = s.link.Why()
+		}
 	}
 	if ctx.Err() != nil {
 		return err
@@ -198,9 +197,9 @@ func (s *Shared) Listen(ctx context.Context) error {
 	}
 	s.report(s.link.Slow())
 	// A replica that took over may not have what the old server acknowledged.
-	if now := time.Now(); !was && (wasAway || now.Sub(s.toldLast) >= tellAgainEvery) {
-		s.toldLast = now
-		if err := s.laterAll(ctx, s.out.lately()); err != nil {
+	if s.other {
+		s.other = false
+		if _, err := s.laterAll(ctx, s.out.lately()); err != nil {
 			s.o.Log.Error("shared store may miss what was told last", "error", err)
 		}
 	}

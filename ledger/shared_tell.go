@@ -59,8 +59,12 @@ func (s *Shared) tellAll(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading what the shared store should be told: %w", s.db.Read(err))
 	}
+	s.out.drop(s.toldAll) // what still waits of the last time
+	s.toldAll = nil
 	for chunk := range slices.Chunk(events, batchSize) {
-		if err := s.laterAll(ctx, chunk); err != nil {
+		seqs, err := s.laterAll(ctx, chunk)
+		s.toldAll = append(s.toldAll, seqs...)
+		if err != nil {
 			return n, err
 		}
 		n += len(chunk)
@@ -101,16 +105,16 @@ func (s *Shared) rowEvent(rows *sql.Rows, c Counting) (event, error) {
 	return e, nil
 }
 
-// laterAll puts several events.
-func (s *Shared) laterAll(ctx context.Context, events []event) error {
+// laterAll puts several events; it returns their numbers.
+func (s *Shared) laterAll(ctx context.Context, events []event) (seqs []int64, err error) {
 	if len(events) == 0 {
-		return nil
+		return nil, nil
 	}
-	seqs := make([]int64, len(events))
+	seqs = make([]int64, len(events))
 	for i := range seqs {
 		seqs[i] = s.out.number()
 	}
-	err := s.db.Write(ctx, func(tx store.Tx) error {
+	err = s.db.Write(ctx, func(tx store.Tx) error {
 		for i, e := range events {
 			if err := e.put(seqs[i])(tx); err != nil {
 				return err
@@ -122,7 +126,7 @@ func (s *Shared) laterAll(ctx context.Context, events []event) error {
 		s.out.send(numbered{seqs[i], e}, err)
 	}
 	if err != nil {
-		return fmt.Errorf("writing what the shared store should be told: %w", err)
+		err = fmt.Errorf("writing what the shared store should be told: %w", err)
 	}
-	return nil
+	return seqs, err
 }

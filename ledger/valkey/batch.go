@@ -2,6 +2,7 @@ package valkey
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -83,19 +84,25 @@ func (b *Batch) Send(ctx context.Context) ([]Told, error) {
 	if !b.c.up.Load() {
 		return nil, ErrAway
 	}
-	told := make([]Told, len(b.ops))
-	for i, r := range b.c.run(ctx, b.ops...) {
-		err := r.Error()
-		if err == nil && b.counted[i] {
-			var k Counter
-			if k, err = b.c.counter(r); err == nil {
-				told[i].Counter = &k
+	told := make([]Told, 0, len(b.ops))
+	for ops := range slices.Chunk(b.ops, atOnce) {
+		for _, r := range b.c.run(ctx, ops...) {
+			var one Told
+			if one.Err = r.Error(); one.Err == nil && b.counted[len(told)] {
+				var k Counter
+				if k, one.Err = b.c.counter(r); one.Err == nil {
+					one.Counter = &k
+				}
 			}
+			if away(one.Err) {
+				return nil, b.c.trip(one.Err)
+			}
+			told = append(told, one)
 		}
-		if away(err) {
-			return nil, b.c.trip(err)
-		}
-		told[i].Err = err
 	}
 	return told, nil
 }
+
+// atOnce is how many commands are sent together. What a decision asks in between waits for
+// them: some 0.1 ms of the server's time for each.
+const atOnce = 50

@@ -19,6 +19,8 @@ type Changes struct {
 	// Lost tells that the store does not have what it had: it was emptied, it is another
 	// one, or an older one. What this host knows should be told again.
 	Lost bool
+	// Other tells that its servers are not those that they were.
+	Other bool
 }
 
 const (

@@ -63,16 +63,22 @@ const noEviction = "noeviction"
 
 func parseMemory(info string) Memory {
 	m := Memory{Policy: noEviction}
-	for line := range strings.Lines(info) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		switch name {
-		case "used_memory":
-			m.Used, _ = strconv.ParseInt(value, 10, 64) // 0 is "not said"
-		case "maxmemory":
-			m.Most, _ = strconv.ParseInt(value, 10, 64)
-		case "maxmemory_policy":
-			m.Policy = value
-		}
+	fields := parseInfo(info)
+	m.Used, _ = strconv.ParseInt(fields["used_memory"], 10, 64) // 0 is "not said"
+	m.Most, _ = strconv.ParseInt(fields["maxmemory"], 10, 64)
+	if policy := fields["maxmemory_policy"]; policy != "" {
+		m.Policy = policy
 	}
 	return m
+}
+
+// parseInfo reads what INFO answers.
+func parseInfo(info string) map[string]string {
+	fields := map[string]string{}
+	for line := range strings.Lines(info) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			fields[name] = value
+		}
+	}
+	return fields
 }

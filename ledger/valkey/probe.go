@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ func (c *Client) Probe(ctx context.Context) (Changes, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was := c.why.Load()
+	due := c.beatIsDue()
 	changes, err := c.probe(ctx)
 	if err != nil {
 		text := err.Error()
@@ -38,6 +40,9 @@ func (c *Client) Probe(ctx context.Context) (Changes, error) {
 		return Changes{}, fmt.Errorf("%s", withRemedy(text))
 	}
 	c.why.CompareAndSwap(was, nil) // not that of a question that failed meanwhile
+	if due {
+		changes.Other = c.isOther(ctx)
+	}
 	c.up.Store(true)
 	c.lost = false // it was handed over
 	return changes, nil
@@ -153,6 +158,8 @@ func (c *Client) heartbeat(ctx context.Context) error {
 		keys := []string{bucketKey(i, kindHosts)}
 		ops = append(ops, op{keys: keys, args: []string{"HGET", c.o.Host}}, op{keys: keys, args: []string{"HSET", c.o.Host, micros(server)}})
 	}
+	before := c.tried
+	c.tried = server
 	results := c.run(ctx, ops...)
 	for i := range buckets {
 		text, err := results[2*i].ToString()
@@ -163,16 +170,15 @@ func (c *Client) heartbeat(ctx context.Context) error {
 		if old < c.beats[i] {
 			c.lose()
 		}
-		if old > c.beats[i] && c.beats[i] != 0 && c.beats[i] == c.tried {
+		if old > c.beats[i] && c.beats[i] != 0 && c.beats[i] == before {
 			c.twin.Store(true)
 		}
 		if err := results[2*i+1].Error(); err != nil {
-			c.tried = server
 			return err
 		}
 		c.beats[i] = server
 	}
-	c.beat, c.tried = time.Now(), server
+	c.beat = time.Now()
 	return nil
 }
 
@@ -188,6 +194,41 @@ func (c *Client) restart() { c.heard = [buckets]string{} }
 func (c *Client) lose() {
 	c.lost = true
 	c.restart()
+}
+
+// isOther tells whether the servers are not those that they were: one was restarted, or a
+// replica took over, and may not have what the old one acknowledged.
+func (c *Client) isOther(ctx context.Context) bool {
+	conn := c.conn.Load()
+	if conn == nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	defer cancel()
+	var masters []string
+	for _, node := range (*conn).Nodes() {
+		info, err := node.Do(ctx, node.B().Info().Section("server", "replication").Build()).ToString()
+		if err != nil {
+			continue // another one, if it was a master
+		}
+		fields := parseInfo(info)
+		if fields["role"] == "master" {
+			masters = append(masters, fields["run_id"])
+		}
+	}
+	slices.Sort(masters)
+	was := c.masters
+	c.masters = strings.Join(masters, " ")
+	return c.masters != was || was == ""
+}
+
+// Why returns nil, or why the store is away.
+func (c *Client) Why() error {
+	why := c.why.Load()
+	if why == nil {
+		return nil
+	}
+	return errors.New(withRemedy(*why))
 }
 
 // Marks name the store as it is: they differ once a part of it was emptied.

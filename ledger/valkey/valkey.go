@@ -67,6 +67,8 @@ type Client struct {
 	beat  time.Time       // of the last heartbeat
 	beats [buckets]int64  // the same by the server's clock, where it was acknowledged
 	tried int64           // where it may not have been
+	// masters are the servers as they were when the store was found well, by their run_id.
+	masters string
 }
 
 // New makes a client; the first Probe connects it.

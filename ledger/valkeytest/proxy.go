@@ -23,6 +23,7 @@ type Proxy struct {
 	least  int           // bytes of an answer that the fault may meet
 	delay  time.Duration // of an answer that is Late
 	seen   int           // answers
+	most   int           // bytes that were asked at once
 	conns  map[net.Conn]bool
 }
 
@@ -155,6 +156,19 @@ func (p *Proxy) loses(answer bool) bool {
 	return p.black || answer && p.answer
 }
 
+func (p *Proxy) asked(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.most = max(p.most, n)
+}
+
+// Most is how many bytes were asked at once, at most.
+func (p *Proxy) Most() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.most
+}
+
 func (p *Proxy) ask(to io.WriteCloser, from io.Reader) {
 	defer to.Close() //nolint:errcheck // the other side has gone
 	buf := make([]byte, 64<<10)
@@ -163,6 +177,7 @@ func (p *Proxy) ask(to io.WriteCloser, from io.Reader) {
 		if err != nil {
 			return
 		}
+		p.asked(n)
 		if p.loses(false) {
 			continue
 		}
