@@ -109,7 +109,7 @@ func TestRestartDuringTheOutage(t *testing.T) {
 			s.Kill()
 			a.fail(11)
 			a.block("alone")
-			e := a.entry("throttled")
+			e := a.refusal("throttled")
 			if err := a.journal.Write(context.Background(), e); err != nil {
 				t.Fatal(err)
 			}

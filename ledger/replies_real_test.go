@@ -78,7 +78,7 @@ func (w *work) round(h *mx, host, n int) {
 			}
 		})
 	}
-	e := h.entry("sender")
+	e := h.refusal("sender")
 	if err := h.journal.Write(ctx, e); err != nil {
 		w.t.Error(err)
 	}
@@ -202,7 +202,7 @@ func disturb(t *testing.T, begin func(*valkeytest.Server, []*valkeytest.Proxy) (
 	for _, h := range w.hosts {
 		h.up(true)
 		h.told()
-		h.hears() // that it was emptied, perhaps
+		h.until("it hears", func() bool { return h.Listen(context.Background()) == nil }) // that it was emptied, perhaps
 		h.told()
 	}
 	t.Logf("the longest decision took %s, where this machine is %s late; trouble: %d and %d", w.worst, late, w.hosts[0].log.count("is away"), w.hosts[1].log.count("is away"))
@@ -249,5 +249,34 @@ func TestBacklogLetsDecisionsThrough(t *testing.T) {
 	a.told()
 	if got := p.Most(); got > 40_000 {
 		t.Errorf("%d bytes were told at once", got)
+	}
+}
+
+// A host is stopped while it reads an entry for the others: it tells them all the same.
+func TestStoppedWhileTelling(t *testing.T) {
+	_, o := server(t)
+	a, b := newMX(t, "mx1", o), newMX(t, "mx2", o)
+	a.close()
+	reads := make(chan bool, 1)
+	first := true
+	a.entry = func(ctx context.Context, id string) ([]byte, bool, error) {
+		if first {
+			first = false
+			reads <- true
+			<-ctx.Done()
+			return nil, false, ctx.Err()
+		}
+		return a.journal.Body(ctx, id)
+	}
+	a.open()
+	a.up(true)
+	e := a.refusal("sender")
+	if err := a.journal.Write(context.Background(), e); err != nil {
+		t.Fatal(err)
+	}
+	<-reads
+	a.close()
+	if _, err := b.journal.Get(context.Background(), e.ID); err != nil {
+		t.Error(err)
 	}
 }

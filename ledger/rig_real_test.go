@@ -102,6 +102,7 @@ type mx struct {
 	most    int // clients that it remembers
 	db      *store.DB
 	journal *journal.Journal
+	entry   func(context.Context, string) ([]byte, bool, error) // nil: the journal's
 	log     lines
 }
 
@@ -140,8 +141,12 @@ func (h *mx) open() {
 		h.t.Fatal(err)
 	}
 	h.journal = journal.New(h.db)
+	entry := h.entry
+	if entry == nil {
+		entry = h.journal.Body
+	}
 	h.Shared, err = ledger.OpenShared(ctx, e, ledgertest.Counting, ledgertest.Validity, ledger.SharedOptions{
-		Store: h.store, Host: h.name, Keep: 720 * time.Hour, Entry: h.journal.Body,
+		Store: h.store, Host: h.name, Keep: 720 * time.Hour, Entry: entry,
 		Log: slog.New(slog.NewTextHandler(&h.log, nil)),
 	})
 	if err != nil {
@@ -194,8 +199,8 @@ func (h *mx) up(want bool) {
 	h.until("the store's state is known", func() bool { return (h.Away() == nil) == want })
 }
 
-// entry is a refusal for the journal.
-func (h *mx) entry(rule string) journal.Entry {
+// refusal is one for the journal.
+func (h *mx) refusal(rule string) journal.Entry {
 	now := h.store.Now().UTC()
 	return journal.Entry{
 		ID: journal.NewIDs(h.name).Next(now).String(), Time: now, Last: now, Count: 1, Host: h.name, Rule: rule, Reason: "test",

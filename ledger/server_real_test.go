@@ -105,7 +105,7 @@ func TestMemory(t *testing.T) {
 	a.until("it warns", func() bool {
 		return a.log.count("set maxmemory-policy noeviction") == 1 && a.log.count("journal entries stay on this host") == 1
 	})
-	e := a.entry("sender")
+	e := a.refusal("sender")
 	if err := a.journal.Write(context.Background(), e); err != nil {
 		t.Fatal(err)
 	}

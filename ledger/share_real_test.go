@@ -26,7 +26,7 @@ func TestJournalIsShared(t *testing.T) {
 	s, o := server(t)
 	a, b := newMX(t, "mx1", o), newMX(t, "mx2", o)
 	ctx := context.Background()
-	e := a.entry("sender")
+	e := a.refusal("sender")
 	if err := a.journal.Write(ctx, e); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestJournalIsShared(t *testing.T) {
 			t.Errorf("%s reads %+v", h.name, got)
 		}
 	}
-	if _, err := b.journal.Get(ctx, b.entry("sender").ID); !errors.Is(err, journal.ErrUnknown) {
+	if _, err := b.journal.Get(ctx, b.refusal("sender").ID); !errors.Is(err, journal.ErrUnknown) {
 		t.Errorf("an id that nobody has: %v", err)
 	}
 	keys := s.Strings("KEYS", "pr1:*:j:"+e.ID)

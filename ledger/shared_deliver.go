@@ -66,7 +66,9 @@ func (s *Shared) deliverSome(ctx context.Context) (int, error) {
 				break
 			}
 			if !s.moot(rest[n].event, now) {
-				s.add(ctx, &b, rest[n].event)
+				if err := s.add(ctx, &b, rest[n].event); err != nil {
+					return 0, err
+				}
 			}
 		}
 		if err := s.sendBatch(ctx, b); err != nil {
@@ -105,7 +107,7 @@ func (s *Shared) moot(e event, now time.Time) bool {
 	return true // of another version
 }
 
-func (s *Shared) add(ctx context.Context, b *batch, e event) {
+func (s *Shared) add(ctx context.Context, b *batch, e event) (err error) {
 	switch e.Kind {
 	case tellFailure:
 		for _, a := range s.adds(e) {
@@ -139,11 +141,12 @@ func (s *Shared) add(ctx context.Context, b *batch, e event) {
 	case tellReset:
 		b.Reset(e.Login, e.ID, e.at())
 	case tellEntry:
-		s.addEntry(ctx, b, e.ID)
+		err = s.addEntry(ctx, b, e.ID)
 	}
 	for len(b.names) < b.Len() {
 		b.names = append(b.names, "")
 	}
+	return err
 }
 
 func (s *Shared) sendBatch(ctx context.Context, b batch) error {

@@ -104,23 +104,27 @@ func (e sharedEntries) Find(_ context.Context, id string) (journal.Shared, error
 
 // addEntry adds a journal entry to what is told. When the store is nearly full it
 // stays here.
-func (s *Shared) addEntry(ctx context.Context, b *batch, id string) {
+func (s *Shared) addEntry(ctx context.Context, b *batch, id string) error {
 	if s.link.Full() {
-		return
+		return nil
 	}
 	body, found, err := s.o.Entry(ctx, id)
+	if ctx.Err() != nil {
+		return fmt.Errorf("reading a journal entry for the other hosts: %w", ctx.Err()) // it still waits
+	}
 	if err != nil {
 		s.o.Log.Error("journal entry not told to the shared store", "id", id, "error", err)
 	}
 	if !found {
-		return
+		return nil
 	}
 	packed, err := pack(body)
 	if err != nil {
 		s.o.Log.Error("journal entry not told to the shared store", "id", id, "error", err)
-		return
+		return nil
 	}
 	b.Entry(id, packed, s.o.Keep)
+	return nil
 }
 
 // packed is the version of an entry's form in the store, its first byte.

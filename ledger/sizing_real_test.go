@@ -69,7 +69,7 @@ func TestBytes(t *testing.T) {
 				}
 			}
 			if failures > ledgertest.Window.Limit {
-				if _, err := a.BeginBlock(ctx, p, a.entry("x").ID, now, ledgertest.Window); err != nil {
+				if _, err := a.BeginBlock(ctx, p, a.refusal("x").ID, now, ledgertest.Window); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -110,7 +110,7 @@ func TestBytes(t *testing.T) {
 	}
 	report("a journal entry of a block", "pr1:*:j:*", 1000)
 	for i := range n {
-		e := a.entry("sender")
+		e := a.refusal("sender")
 		e.Facts = json.RawMessage(`{"looked_at":"a@b.cz","count":0,"accounts":[{"login":"jan@domena.cz","found":true,"smtp":true,"forward":false}],"domains":{"domena.cz":["domena.cz","domena.eu"]}}`)
 		e.Sender = fmt.Sprintf("user%d@b.cz", i)
 		if err := a.journal.Write(ctx, e); err != nil {
@@ -123,7 +123,7 @@ func TestBytes(t *testing.T) {
 // typicalEntry is a block with the failures that led to it, the longest of entries.
 func typicalEntry(t testing.TB, h *mx, i int) journal.Entry {
 	t.Helper()
-	e := h.entry("throttled")
+	e := h.refusal("throttled")
 	_, from := someone(i)
 	var failures []rules.Failure
 	for k := range 11 {

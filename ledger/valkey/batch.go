@@ -34,8 +34,12 @@ func (b *Batch) Begin(name, id string, since time.Time, w Window) {
 	b.add(b.c.beginOp(name, id, since, w), true)
 }
 
-// Clear is Client.Clear for one name.
-func (b *Batch) Clear(name string, at time.Time, w Window) { b.add(b.c.clearOp(name, at, w), true) }
+// Clear is Client.Clear for one name. It may be told again.
+func (b *Batch) Clear(name string, at time.Time, w Window) {
+	o := b.c.clearOp(name, at, w)
+	o.args = append(o.args, "1")
+	b.add(o, true)
+}
 
 // Grant tells of a POP login from an address.
 func (b *Batch) Grant(client, login string, at time.Time, keep time.Duration, most int) {
@@ -61,7 +65,7 @@ func (b *Batch) Release(p Place) { b.add(b.c.quotaOp("release", p, Limits{}), fa
 
 // Reset forgets what an account had used then. name is that of this reset, on all hosts.
 func (b *Batch) Reset(login, name string, at time.Time) {
-	b.add(b.c.quotaOp("reset", Place{Login: login, Message: name}, Limits{}, b.c.age(at)), false)
+	b.add(b.c.quotaOp("reset", Place{Login: login, Message: name}, Limits{}, b.c.server(at)), false)
 }
 
 // Entry puts a journal entry.

@@ -122,7 +122,7 @@ type Add struct {
 }
 
 func (c *Client) addOp(a Add) op {
-	return c.counterOp("add", a.Name, a.Window, c.age(a.Failure.Time), c.age(a.Failure.Told), a.Failure.member())
+	return c.counterOp("add", a.Name, a.Window, c.server(a.Failure.Time), c.server(a.Failure.Told), a.Failure.member())
 }
 
 // AddFailures counts failures, and answers what they have made of their names.
@@ -164,7 +164,7 @@ func (c *Client) Begin(name, id string, since time.Time, w Window) (Counter, err
 }
 
 func (c *Client) beginOp(name, id string, since time.Time, w Window) op {
-	return c.counterOp("begin", name, w, id, c.age(since))
+	return c.counterOp("begin", name, w, id, c.server(since))
 }
 
 // Clear forgets the failures of names that were told until then. The answers are
@@ -180,5 +180,5 @@ func (c *Client) Clear(names []string, at time.Time, w Window) ([]Counter, error
 }
 
 func (c *Client) clearOp(name string, at time.Time, w Window) op {
-	return c.counterOp("clear", name, w, c.age(at))
+	return c.counterOp("clear", name, w, c.server(at))
 }

@@ -3,8 +3,8 @@
 -- KEYS  1 failures   2 blocks of the bucket: name -> until   3 feed of the bucket
 -- ARGV  1 add, look, begin or clear   2 now, empty: the server's clock   3 name
 --       4 limit   5 window   6 "1": a repeated password counts once   7 how long a failure matters
---       add: 8 age of the failure, 9 of its being told, 10 member
---       begin: 8 id, 9 age of the begin   clear: 8 age
+--       add: 8 time of the failure, 9 of its being told, 10 member
+--       begin: 8 id, 9 time of the begin   clear: 8 time, 9 "1": it may be told again
 --
 -- Times are microseconds. The failures are one string, read and written as a whole: "1",
 -- when they were cleared, when the block began, its id after its length; then each one's
@@ -18,6 +18,7 @@ local AHEAD = 60000000 -- how far in the future a time may be, as in the ledger
 local EXTRA = 16       -- failures beyond what the limit needs, as in the ledger
 local NEWS = 1000      -- changes of a bucket that a host may miss
 local NONE = string.rep('\0', 4)
+local AGAIN = 50000    -- how much a host's clock may have moved between two tellings
 
 local function text(n) return string.format('%.0f', n) end
 
@@ -44,6 +45,7 @@ if value then
 	end
 	if cleared > now + AHEAD then cleared = now end
 end
+local function past(text) return math.min(tonumber(text), now) end
 local function sort() table.sort(list, function(a, b) return a.at < b.at end) end
 if changed then sort() end
 
@@ -117,7 +119,7 @@ end
 
 local news = false -- others should know
 if op == 'add' then
-	local member, at, told = ARGV[10], now - tonumber(ARGV[8]), now - tonumber(ARGV[9])
+	local member, at, told = ARGV[10], past(ARGV[8]), past(ARGV[9])
 	if told >= cleared and now - at < keep and not known(member) then
 		list[#list + 1] = { member = member, at = at }
 		sort()
@@ -127,21 +129,23 @@ if op == 'add' then
 	end
 elseif op == 'begin' then
 	if n > limit and block == '' then
-		block, since = ARGV[8], now - tonumber(ARGV[9])
+		block, since = ARGV[8], past(ARGV[9])
 		changed, news = true, true
 	end
 elseif op == 'clear' then
 	answer() -- what was cleared
-	local at = now - tonumber(ARGV[8])
-	local left = {}
-	for _, f in ipairs(list) do
-		if f.at > at then left[#left + 1] = f end
+	local at = past(ARGV[8])
+	if ARGV[9] ~= '1' or at > cleared + AGAIN then
+		local left = {}
+		for _, f in ipairs(list) do
+			if f.at > at then left[#left + 1] = f end
+		end
+		news = #list > 0 or block ~= ''
+		list, cleared, changed = left, math.max(at, cleared), true
+		n, till = count()
+		-- Told late: a block that has begun since is another one.
+		if n <= limit or since <= at then block, since = '', 0 end
 	end
-	news = #list > 0 or block ~= ''
-	list, cleared, changed = left, math.max(at, cleared), true
-	n, till = count()
-	-- Told again, or late: a block that has begun since is another one.
-	if n <= limit or since <= at then block, since = '', 0 end
 end
 if not reply then answer() end
 

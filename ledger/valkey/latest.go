@@ -25,7 +25,7 @@ const (
 func (c *Client) seenOp(kind, name, member string, at time.Time, keep time.Duration, most int) op {
 	args := []string{c.clock(), micros(keep.Microseconds()), strconv.Itoa(most)}
 	if member != "" {
-		args = append(args, c.age(at), member)
+		args = append(args, c.server(at), member)
 	}
 	return op{script: latestScript, keys: []string{key(kind, name)}, args: args}
 }

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 member -> time
 -- ARGV  1 now, empty: the server's clock   2 how long it matters   3 how many are kept
---       4 age and 5 member; without them, only times of the future are mended
+--       4 time and 5 member; without them, only times of the future are mended
 --
 -- Times are microseconds. The latest time wins, so it may be told again.
 local key, keep, most = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -20,8 +20,9 @@ end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. text(now + AHEAD), '+inf')) do
 	redis.call('ZADD', key, text(now), member)
 end
-if ARGV[5] and tonumber(ARGV[4]) < keep then
-	redis.call('ZADD', key, 'GT', text(now - tonumber(ARGV[4])), ARGV[5])
+local at = math.min(tonumber(ARGV[4] or '0'), now)
+if ARGV[5] and now - at < keep then
+	redis.call('ZADD', key, 'GT', text(at), ARGV[5])
 	redis.call('ZREMRANGEBYSCORE', key, '-inf', text(now - keep))
 	redis.call('ZREMRANGEBYRANK', key, 0, -most - 1)
 	redis.call('PEXPIRE', key, text((keep + AHEAD) / 1000))

@@ -83,5 +83,5 @@ func (c *Client) Charge(p Place, l Limits, reservation string) (Usage, error) {
 }
 
 func (c *Client) commitOp(p Place, at time.Time) op {
-	return c.quotaOp("commit", p, Limits{}, c.age(at))
+	return c.quotaOp("commit", p, Limits{}, c.server(at))
 }

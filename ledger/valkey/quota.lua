@@ -5,7 +5,7 @@
 -- ARGV  1 look, reserve, commit, release, charge or reset   2 now, empty: the server's clock   3 login
 --       4, 5 limits of messages and recipients, 0: none   6 "1": take a place even where there is none
 --       7 message, or reset   8 its recipients
---       reserve: 9 for how long   commit, reset: 9 age   charge: 9 the message's reservation, or empty
+--       reserve: 9 for how long   commit, reset: 9 time   charge: 9 the message's reservation, or empty
 --
 -- Times are microseconds. A message is known by its name on all hosts, and charged once.
 local used, open, done, feed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -88,7 +88,7 @@ if op == 'reserve' then
 	end
 elseif op == 'commit' then
 	-- First what a server that is full refuses: it lets a script finish that has begun.
-	local at = now - tonumber(ARGV[9])
+	local at = math.min(tonumber(ARGV[9]), now)
 	if not redis.call('ZSCORE', done, message) and now - at < HOUR and at >= reset then take(at) end
 	redis.call('HDEL', open, message)
 elseif op == 'release' then
@@ -102,7 +102,7 @@ elseif op == 'charge' then
 	end
 elseif op == 'reset' then
 	-- Told again, it changes nothing; told late, it leaves what was sent in later minutes.
-	local at = now - tonumber(ARGV[9])
+	local at = math.min(tonumber(ARGV[9]), now)
 	if message ~= last_reset and at > reset then
 		for _, field in ipairs(redis.call('HKEYS', used)) do
 			local minute = tonumber(field)

@@ -115,9 +115,10 @@ func (c *Client) clock() string {
 	return micros(c.o.Clock().UnixMicro())
 }
 
-// age is how long ago it happened; never in the future, whatever this clock says.
-func (c *Client) age(t time.Time) string {
-	return micros(max(0, c.o.Now().UnixMicro()-t.UnixMicro()))
+// server is a time of this host's clock as one of the server's. It is the same whenever
+// it is told again; a script takes what is in the future as now.
+func (c *Client) server(t time.Time) string {
+	return micros(t.Add(time.Duration(c.offset.Load())).UnixMicro())
 }
 
 // local reads a time of the server as one of this host's clock.
@@ -133,15 +134,19 @@ func (c *Client) local(text string) (time.Time, error) {
 }
 
 // measure learns how far apart the clocks are from a time that the server gave
-// between two of ours.
+// between two of ours. What may still be right stays as it is, so that one time is always
+// told as the same.
 func (c *Client) measure(server string, before, after time.Time) error {
 	n, err := strconv.ParseInt(server, 10, 64)
 	if err != nil {
 		return &refusedError{fmt.Errorf("reading the server's clock: %w", err)}
 	}
 	if c.o.Clock == nil {
-		middle := before.Add(after.Sub(before) / 2)
-		c.offset.Store(int64(time.UnixMicro(n).Sub(middle)))
+		least, most := time.UnixMicro(n).Sub(after), time.UnixMicro(n).Sub(before)
+		if old := time.Duration(c.offset.Load()); !c.measured || old < least || old > most {
+			c.offset.Store(int64(least + (most-least)/2))
+		}
+		c.measured = true
 	}
 	return nil
 }

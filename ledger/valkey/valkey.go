@@ -60,13 +60,14 @@ type Client struct {
 	memory atomic.Pointer[Memory]
 	conn   atomic.Pointer[rueidis.Client]
 
-	mu    sync.Mutex      // one probe at a time; it guards the rest
-	heard [buckets]string // the last change that was read, by bucket; empty: not started
-	marks [buckets]string // what makes each bucket the one that it was
-	lost  bool            // the store does not have what it had, and nobody was told yet
-	beat  time.Time       // of the last heartbeat
-	beats [buckets]int64  // the same by the server's clock, where it was acknowledged
-	tried int64           // where it may not have been
+	mu       sync.Mutex      // one probe at a time; it guards the rest
+	heard    [buckets]string // the last change that was read, by bucket; empty: not started
+	marks    [buckets]string // what makes each bucket the one that it was
+	measured bool            // the offset is
+	lost     bool            // the store does not have what it had, and nobody was told yet
+	beat     time.Time       // of the last heartbeat
+	beats    [buckets]int64  // the same by the server's clock, where it was acknowledged
+	tried    int64           // where it may not have been
 	// masters are the servers as they were when the store was found well, by their run_id.
 	masters string
 }

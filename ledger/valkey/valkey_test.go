@@ -142,11 +142,20 @@ func TestClocks(t *testing.T) {
 	if got, err := c.local(micros(server.Add(-time.Minute).UnixMicro())); err != nil || !got.Equal(now.Add(-time.Minute)) {
 		t.Errorf("a minute ago by the server is %s here, %v", got, err)
 	}
-	if got := c.age(now.Add(-time.Second)); got != "1000000" {
-		t.Errorf("a second is %s", got)
+	if got := c.server(now); got != micros(server.UnixMicro()) {
+		t.Errorf("now is %s there", got)
 	}
-	if got := c.age(now.Add(time.Hour)); got != "0" {
-		t.Errorf("what is in the future has the age %s", got)
+	// A later answer took longer, and says nothing else; a better one does.
+	for _, m := range []struct{ server, took, want time.Duration }{
+		{3*time.Hour + 90*time.Millisecond, 100 * time.Millisecond, 3 * time.Hour},
+		{3*time.Hour + 2*time.Second, time.Second, 3*time.Hour + 1500*time.Millisecond},
+	} {
+		if err := c.measure(micros(now.Add(m.server).UnixMicro()), now, now.Add(m.took)); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Duration(c.offset.Load()); got != m.want {
+			t.Errorf("the clocks are %s apart, want %s", got, m.want)
+		}
 	}
 	if c.clock() != "" {
 		t.Error("the scripts are told another time than the server's")
