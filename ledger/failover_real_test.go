@@ -35,7 +35,7 @@ func TestSentinelFailover(t *testing.T) {
 	for range 3 {
 		quick(t, 0, "a failure without a master", func() { b.fail(1) })
 	}
-	g.Replica.Until("it is the master", func() bool { return g.Replica.Info("role") == "master" })
+	g.Replica.Until("it is the master", g.Replica.IsMaster)
 	a.up(true)
 	b.up(true)
 	a.told()

@@ -220,6 +220,18 @@ func (s *Server) Info(field string) string {
 	return ""
 }
 
+// IsMaster tells whether the server answers as one. A replica that becomes one ends the
+// connections that it has.
+func (s *Server) IsMaster() bool {
+	s.t.Helper()
+	m, err := s.Try("INFO", "replication")
+	if err != nil {
+		return false
+	}
+	text, err := m.ToString()
+	return err == nil && strings.Contains(text, "role:master")
+}
+
 // Until waits until something is so.
 func (s *Server) Until(what string, is func() bool) {
 	s.t.Helper()
