@@ -68,7 +68,7 @@ func (h *mx) send(message string) (full bool) {
 
 // slack is what a call may take for itself: it writes to the file, on a machine that
 // has other work.
-const slack = 400 * time.Millisecond
+const slack = 150 * time.Millisecond
 
 // busyness measures by how much this machine's other work makes a write to the file, and
 // a timer, late; a test does not take that for the store's.
