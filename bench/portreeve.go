@@ -18,6 +18,8 @@ type setup struct {
 	fill func(ctx context.Context, path string) error
 	// profile names the profiles, where they are asked for.
 	profile string
+	// program is run instead of ours, if set.
+	program string
 }
 
 // usual is the directory of issue-sized hosts.
@@ -61,12 +63,30 @@ func (b *bench) portreeve(ctx context.Context, s setup) (*target, error) {
 			return nil, fmt.Errorf("filling the store: %w", err)
 		}
 	}
-	t, err := b.serve(ctx, dir, s.profile)
+	var t *target
+	if s.program != "" {
+		t, err = start(ctx, s.program, dir, s.program, "serve", "--config", filepath.Join(dir, "portreeve.toml"))
+	} else {
+		t, err = b.serve(ctx, dir, s.profile)
+	}
 	if err != nil {
 		return nil, err
 	}
 	t.auth = auth
 	return t, nil
+}
+
+// rival starts the other build of Portreeve that -against names, if any.
+func (b *bench) rival(ctx context.Context, s setup) ([]*target, error) {
+	if b.against == "" {
+		return nil, nil
+	}
+	s.program = b.against
+	t, err := b.portreeve(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("starting what to compare with: %w", err)
+	}
+	return []*target{t}, nil
 }
 
 // serve starts the daemon on the files of its directory.
