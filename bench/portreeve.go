@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 )
 
 // setup is what Portreeve is measured with: the embedded store on disk, a file
@@ -76,6 +78,26 @@ func (b *bench) portreeve(ctx context.Context, s setup) (*target, error) {
 	return t, nil
 }
 
+// again ends the daemon by a signal and starts it anew on the same files.
+func (b *bench) again(ctx context.Context, t *target, s syscall.Signal) (ended, started time.Duration, err error) {
+	began := time.Now()
+	if err := t.signal(s); err != nil {
+		return 0, 0, err
+	}
+	select {
+	case <-t.done:
+	case <-time.After(stopWithin):
+		return 0, 0, fmt.Errorf("%s did not end within %s of %v; its log: %s", t.name, stopWithin, s, t.lastWords())
+	}
+	ended = time.Since(began)
+	next, err := b.serve(ctx, t.dir, filepath.Base(t.profile))
+	if err != nil {
+		return 0, 0, err
+	}
+	t.process = next.process
+	return ended, next.started, nil
+}
+
 // rival starts the other build of Portreeve that -against names, if any.
 func (b *bench) rival(ctx context.Context, s setup) ([]*target, error) {
 	if b.against == "" {
@@ -95,7 +117,7 @@ func (b *bench) serve(ctx context.Context, dir, profile string) (*target, error)
 	if b.profiles == "" {
 		return start(ctx, "Portreeve", dir, b.programs.Portreeve, "serve", "--config", file)
 	}
-	if profile == "" {
+	if profile == "" || profile == "." {
 		profile = filepath.Base(dir) // of no interest, but measured with the same program
 	}
 	prefix := filepath.Join(b.profiles, profile)

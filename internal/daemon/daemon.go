@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -158,6 +159,7 @@ func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
 		return nil, nil, errors.Join(err, d.leave(), d.db.Close())
 	}
 	count.set.Store(d.metrics)
+	debug.FreeOSMemory() // the rows of a million failures are read, and needed no more
 	return d, c, nil
 }
 
