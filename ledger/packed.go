@@ -208,6 +208,7 @@ type reader struct {
 	client   []byte // of the latest that had one
 	names    int    // which names it has
 	shown    []byte // of names that are written here, not named by number; if spell is set
+	length   int    // of shown, whether or not it is spelt
 	login    []byte
 	protocol []byte // a text, or
 	service  byte   // its place in services
@@ -309,6 +310,12 @@ func (r *reader) next() bool {
 func (r *reader) readNames() {
 	front, back := r.number(), r.number()
 	between := r.text()
+	before := uint64(r.length)
+	if front > before || back > before-front {
+		r.bad = true
+		return
+	}
+	r.length = int(front+back) + len(between)
 	if r.spell {
 		r.spellShown(front, back, between)
 	}
@@ -327,10 +334,6 @@ func (r *reader) readNames() {
 
 func (r *reader) spellShown(front, back uint64, between []byte) {
 	before := r.shown
-	if n := uint64(len(before)); front > n || back > n-front {
-		r.bad = true
-		return
-	}
 	i := r.known & 1 // the other one holds the names before
 	r.spelt[i] = append(append(append(r.spelt[i][:0], before[:front]...), between...), before[uint64(len(before))-back:]...)
 	r.shown = r.spelt[i]
@@ -355,7 +358,6 @@ func (r *reader) hash() string {
 // wellFormed tells whether the bytes are a counter's with failures.
 func wellFormed(b []byte) bool {
 	r := read(b)
-	r.spell = true
 	for r.next() {
 	}
 	return r.begun && !r.bad
