@@ -7,13 +7,21 @@ FUZZTIME ?= 30s
 # The race detector needs a C compiler; the program itself never does.
 RACE := $(if $(shell command -v gcc),-race,)
 
-.PHONY: help build test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
+# What generated pages are dated by: the time of the commit.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+export SOURCE_DATE_EPOCH
+
+.PHONY: help build manuals test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 build: ## bin/portreeve, one static program
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/portreeve ./cmd/portreeve
+
+manuals: ## build/man and build/completions, of the texts of --help and docs/configuration.md
+	rm -rf build/man build/completions
+	CGO_ENABLED=0 go run -tags manuals -buildvcs=false -ldflags '-X main.version=$(VERSION)' ./cmd/portreeve build
 
 test: lint vet unit real browser ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, and in chromium
 
@@ -24,6 +32,7 @@ lint: ## gofumpt and staticcheck
 
 vet: ## go vet
 	go vet -tags real ./...
+	go vet -tags manuals ./cmd/portreeve
 
 unit: ## the tests in-process, with the race detector where gcc is
 	@$(if $(RACE),:,echo "no gcc here: running the tests WITHOUT the race detector; apt-get install gcc libc6-dev")
@@ -60,4 +69,4 @@ fuzz: ## every fuzz test for FUZZTIME each
 	done
 
 clean: ## removes what make made
-	rm -rf bin
+	rm -rf bin build
