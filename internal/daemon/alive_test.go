@@ -71,13 +71,12 @@ func TestWitness(t *testing.T) {
 	})
 }
 
-// A whole daemon gives signs, which its books do not show; a socket that nobody serves
-// any more ends them, one that is full does not.
+// A whole daemon gives signs, which its books do not show.
 func TestSignsOfLife(t *testing.T) {
 	h := prepare(t, plain)
 	signs := make(chan struct{}, 1)
 	o := h.options()
-	o.AliveEvery = 5 * time.Millisecond
+	o.AliveEvery = 200 * time.Millisecond
 	o.Alive = func() {
 		select {
 		case signs <- struct{}{}:
@@ -85,7 +84,7 @@ func TestSignsOfLife(t *testing.T) {
 		}
 	}
 	h.launch(func(ctx context.Context, ready func()) error { return Run(ctx, o, ready) })
-	for range 10 {
+	for range 3 {
 		select {
 		case <-signs:
 		case <-time.After(patience):
@@ -99,11 +98,12 @@ func TestSignsOfLife(t *testing.T) {
 	if found, err := h.admin.Decisions(t.Context(), admin.DecisionsRequest{}); err != nil || len(found) != 0 {
 		t.Errorf("the signs are recorded: %v, %v", found, err)
 	}
-	if text := h.log.String(); strings.Contains(text, "malformed") || strings.Contains(text, "no sign of life") {
+	if text := h.log.String(); strings.Contains(text, "malformed") {
 		t.Errorf("the log:\n%s", text)
 	}
 }
 
+// A socket at which nobody answers ends the signs, one that is full does not.
 func TestSocketThatDoesNotAnswer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.sock")
 	ln := must[net.Listener](t)(net.Listen("unix", path))

@@ -44,8 +44,8 @@ func ends(t testing.TB, what string, c io.Reader) {
 	}
 }
 
-// SIGTERM: what is idle is closed at once, what has begun is finished, and what
-// it led to is stored.
+// SIGTERM: what is idle is closed, what has begun is finished, and what it led to is
+// stored.
 func TestDrain(t *testing.T) {
 	h := start(t, plain)
 	request := envelope{client: "192.0.2.9", login: "jan@domena.cz", sender: "jan@seznam.cz"}.String()
@@ -67,8 +67,6 @@ func TestDrain(t *testing.T) {
 	h.end()
 	h.closing("policy.sock", "milter.sock", "admin.sock")
 	ends(t, "the idle policy connection", idleReader)
-	ends(t, "the idle milter connection", idleMilter)
-	ends(t, "the milter connection between messages", betweenMilter)
 
 	if got := exchange(t, halfPolicy, halfReader, request[100:]); got != "550 5.1.0 <jan@seznam.cz> sender rejected" {
 		t.Errorf("the request that had begun is answered %q", got)
@@ -82,6 +80,8 @@ func TestDrain(t *testing.T) {
 		}
 	}
 	ends(t, "the milter connection after its message", insideMilter)
+	ends(t, "the idle milter connection", idleMilter)
+	ends(t, "the milter connection between messages", betweenMilter)
 	h.wait()
 
 	h.run()
