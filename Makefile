@@ -11,7 +11,7 @@ RACE := $(if $(shell command -v gcc),-race,)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH
 
-.PHONY: help build manuals packages test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
+.PHONY: help build manuals packages packaged test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,15 +27,20 @@ packages: manuals ## build/packages: .deb and .rpm for amd64 and arm64
 	rm -rf build/packages
 	packaging/build.sh build/packages
 
-test: lint vet unit real browser ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, and in chromium
+packaged: packages ## the packages: reproducible, lintian, and on clean hosts: install, stories, restart and upgrade under load, purge (Docker)
+	packaging/reproduce.sh
+	packaging/lint.sh
+	integration/packaged/run.sh
+
+test: lint vet unit real browser packaged ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, in chromium, and of the packages
 
 lint: ## gofumpt and staticcheck
 	@unformatted=$$(go tool gofumpt -l .) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run go tool gofumpt -w on:"; echo "$$unformatted"; exit 1; fi
-	go tool staticcheck -tags real ./...
+	go tool staticcheck -tags real,packaged ./...
 
 vet: ## go vet
-	go vet -tags real ./...
+	go vet -tags real,packaged ./...
 	go vet -tags manuals ./cmd/portreeve
 
 unit: ## the tests in-process, with the race detector where gcc is

@@ -85,15 +85,13 @@ type vetter struct {
 // has 2 s for that (FACTS.md 2.6).
 const activeLinger = 1500 * time.Millisecond
 
-// wait waits for the next frame, which a drain does not for long; not at all for what
-// comes after a refusal.
+// wait waits for the next frame, which a drain does not for long. Of a message that
+// has been refused nothing more is to come, only the next one.
 func (v *vetter) wait(p *listen.Pace, refused bool) error {
 	switch {
-	case refused:
-		return p.Wait(0)
-	case v.state >= header:
+	case v.state >= header && !refused:
 		return p.Wait(listen.DefaultDrain)
-	case v.state == envelope:
+	case v.state == envelope && !refused:
 		return p.Wait(activeLinger)
 	default:
 		return p.WaitLively(activeLinger)

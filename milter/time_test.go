@@ -138,7 +138,7 @@ func TestDrain(t *testing.T) {
 			r := start(t)
 			r.send(negotiate, connect, helo, frame('M', str("<refuse@a.cz>")))
 			r.cancel()
-			r.closesAfter(0)
+			r.closesAfter(1500 * time.Millisecond)
 		})
 	})
 	t.Run("inside an envelope", func(t *testing.T) {
