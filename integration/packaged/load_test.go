@@ -177,7 +177,7 @@ func (h host) judge(all []outcome, windows []window) {
 	for kind, r := range rows {
 		h.Logf("%s: %d in all, %d begun during a restart, %d open when one began, of which cut %d %s; the longest took %.2f s",
 			kind, r.all, r.waited, r.open, r.cut, r.example, r.longest.Seconds())
-		if r.all < 20 {
+		if r.all < 10 {
 			h.Errorf("%s: only %d in all, that shows nothing", kind, r.all)
 		}
 		if strings.HasPrefix(kind, "policy") && r.cut > 0 {

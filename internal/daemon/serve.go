@@ -30,6 +30,11 @@ const (
 	// shrinkEvery is how often the journal is held to its size.
 	shrinkEvery = 30 * time.Second
 
+	// othersAfter is how long the policy service, the auth policy and the SASL relay go
+	// on at most when the daemon has been told to stop: a session that the milter waits
+	// for (activeLinger there) cannot go on without them.
+	othersAfter = 2 * time.Second
+
 	// Postfix's processes run as another user; the directory protects the socket.
 	frontMode = 0o666
 	// The admin socket is for the daemon's user and group.
@@ -96,6 +101,14 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 		return errors.Join(err, closeListeners(sockets))
 	}
 	d.sockets = sockets
+	// The milter's sessions end first: what Postfix and Dovecot ask meanwhile for one
+	// of them is answered, and the others go on for as long.
+	others, stopOthers := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopOthers()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(othersAfter, stopOthers) })()
+	if c.Listen.Milter.Addr == "" {
+		defer context.AfterFunc(ctx, stopOthers)()
+	}
 	var (
 		running sync.WaitGroup
 		mu      sync.Mutex
@@ -104,7 +117,12 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 	for _, s := range sockets {
 		d.Log.Info("listening", "listener", s.name, "address", s.address.String(), "passed", s.passed)
 		running.Go(func() {
-			if err := d.front(ctx, c, s); err != nil {
+			until := others
+			if s.name == "milter" {
+				until = ctx
+				defer stopOthers()
+			}
+			if err := d.front(until, c, s); err != nil {
 				mu.Lock()
 				errs = append(errs, fmt.Errorf("listen.%s: %w", s.name, err))
 				mu.Unlock()
@@ -136,6 +154,9 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 // front serves one listener until ctx ends, and drains it.
 func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 	guard := listen.Server{Allow: c.Listen.Allow, Log: d.Log, Meter: d.metrics, Full: s.full}
+	if s.name != "milter" {
+		guard.Drain = listen.DefaultDrain - othersAfter
+	}
 	switch s.name {
 	case "policy":
 		guard.Name = rules.ProtocolPolicy
@@ -150,7 +171,7 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 			Token: func() string { return string(d.config.Load().AuthPolicy.Token) },
 			Gate:  talkingGate{d.gate, d.talkers}, Now: d.Now, Log: d.Log, Meter: authMeter{d.metrics, d.gate},
 		})
-		return (&authpolicy.Server{Handler: handler, Allow: guard.Allow, Log: d.Log, Meter: d.metrics}).Serve(ctx, s.ln)
+		return (&authpolicy.Server{Handler: handler, Allow: guard.Allow, Drain: guard.Drain, Log: d.Log, Meter: d.metrics}).Serve(ctx, s.ln)
 	case "sasl":
 		guard.Name = rules.ProtocolSASL
 		guard.Handle = (&saslrelay.Server{
