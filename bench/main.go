@@ -22,6 +22,7 @@ type bench struct {
 	clients  int           // that are remembered
 	rows     int           // of the long journal
 	profiles string        // where profiles go, or empty
+	against  string        // another build of Portreeve, or empty
 	c        string        // sources in C, where they are compiled late
 }
 
@@ -73,6 +74,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&b.count, "rounds", 5, "`number` of rounds")
 	flags.IntVar(&b.clients, "clients", 1_000_000, "`number` of remembered clients")
 	flags.IntVar(&b.rows, "rows", 3_000_000, "`number` of rows in the long journal")
+	flags.StringVar(&b.against, "against", "", "measure this `program`, another build of Portreeve, beside ours (passes, refusals)")
 	flags.StringVar(&b.profiles, "profiles", "", "measure a daemon that writes CPU profiles to this `directory`")
 	if err := flags.Parse(args); err != nil {
 		return err

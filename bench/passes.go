@@ -28,12 +28,27 @@ func passes(ctx context.Context, b *bench) (r result, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, daemon.end()) }()
+	rivals, err := b.rival(ctx, s)
+	if err != nil {
+		return r, err
+	}
+	defer func() {
+		for _, t := range rivals {
+			err = errors.Join(err, t.end())
+		}
+	}()
 	ours := traffic{clients: askers, accounts: s.accounts}
 	theirs := ours
 	theirs.floor = true
 	for _, conns := range []int{16, 100} {
-		all, err := b.rounds(ctx, on(floor, policyLoad(floor, conns, theirs)),
-			on(least, policyLoad(least, conns, theirs)), on(daemon, policyLoad(daemon, conns, ours)))
+		subjects := []subject{
+			on(floor, policyLoad(floor, conns, theirs)),
+			on(least, policyLoad(least, conns, theirs)), on(daemon, policyLoad(daemon, conns, ours)),
+		}
+		for _, t := range rivals {
+			subjects = append(subjects, on(t, policyLoad(t, conns, ours)))
+		}
+		all, err := b.rounds(ctx, subjects...)
 		if err != nil {
 			return r, err
 		}

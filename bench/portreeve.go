@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 )
 
 // setup is what Portreeve is measured with: the embedded store on disk, a file
@@ -18,6 +20,8 @@ type setup struct {
 	fill func(ctx context.Context, path string) error
 	// profile names the profiles, where they are asked for.
 	profile string
+	// program is run instead of ours, if set.
+	program string
 }
 
 // usual is the directory of issue-sized hosts.
@@ -61,12 +65,50 @@ func (b *bench) portreeve(ctx context.Context, s setup) (*target, error) {
 			return nil, fmt.Errorf("filling the store: %w", err)
 		}
 	}
-	t, err := b.serve(ctx, dir, s.profile)
+	var t *target
+	if s.program != "" {
+		t, err = start(ctx, s.program, dir, s.program, "serve", "--config", filepath.Join(dir, "portreeve.toml"))
+	} else {
+		t, err = b.serve(ctx, dir, s.profile)
+	}
 	if err != nil {
 		return nil, err
 	}
 	t.auth = auth
 	return t, nil
+}
+
+// again ends the daemon by a signal and starts it anew on the same files.
+func (b *bench) again(ctx context.Context, t *target, s syscall.Signal) (ended, started time.Duration, err error) {
+	began := time.Now()
+	if err := t.signal(s); err != nil {
+		return 0, 0, err
+	}
+	select {
+	case <-t.done:
+	case <-time.After(stopWithin):
+		return 0, 0, fmt.Errorf("%s did not end within %s of %v; its log: %s", t.name, stopWithin, s, t.lastWords())
+	}
+	ended = time.Since(began)
+	next, err := b.serve(ctx, t.dir, filepath.Base(t.profile))
+	if err != nil {
+		return 0, 0, err
+	}
+	t.process = next.process
+	return ended, next.started, nil
+}
+
+// rival starts the other build of Portreeve that -against names, if any.
+func (b *bench) rival(ctx context.Context, s setup) ([]*target, error) {
+	if b.against == "" {
+		return nil, nil
+	}
+	s.program = b.against
+	t, err := b.portreeve(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("starting what to compare with: %w", err)
+	}
+	return []*target{t}, nil
 }
 
 // serve starts the daemon on the files of its directory.
@@ -75,7 +117,7 @@ func (b *bench) serve(ctx context.Context, dir, profile string) (*target, error)
 	if b.profiles == "" {
 		return start(ctx, "Portreeve", dir, b.programs.Portreeve, "serve", "--config", file)
 	}
-	if profile == "" {
+	if profile == "" || profile == "." {
 		profile = filepath.Base(dir) // of no interest, but measured with the same program
 	}
 	prefix := filepath.Join(b.profiles, profile)

@@ -17,7 +17,8 @@ import (
 // must be kept.
 type counters struct {
 	below, above *table.Table
-	bytes        []byte // of what is packed, used again
+	bytes        []byte              // of what is packed, used again
+	sunk         map[string]struct{} // keys that went from above to below; nil: nobody asks
 }
 
 func newCounters(a *table.Arena, size int) (*counters, error) {
@@ -28,6 +29,9 @@ func newCounters(a *table.Arena, size int) (*counters, error) {
 	above, err := table.New(a, size)
 	return &counters{below: below, above: above}, err
 }
+
+// len is how many keys there are.
+func (t *counters) len() int { return t.below.Len() + t.above.Len() }
 
 // A prefix's key is its address and its length.
 const prefixKey = 16 + 1
@@ -114,7 +118,9 @@ func (t *counters) put(k, packed []byte, above bool) {
 		to, from = from, to
 	}
 	to.Put(k, packed)
-	from.Remove(k)
+	if from.Remove(k) && !above && t.sunk != nil {
+		t.sunk[string(k)] = struct{}{}
+	}
 }
 
 func (t *counters) tally(k []byte, now time.Time, w Window) rules.Tally {

@@ -2,9 +2,12 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +25,9 @@ type Embedded struct {
 	most   int         // entries of each table
 	aged   atomic.Bool // the file may have logins that are too old
 	last   time.Time   // of the latest id that was given to a failure or a clearing
+
+	loose     int         // failures that came after the latest snapshot; memory's lock
+	leftovers atomic.Bool // the file may have counters of other snapshots
 }
 
 var _ Ledger = (*Embedded)(nil)
@@ -38,6 +44,7 @@ func OpenEmbedded(ctx context.Context, db *store.DB, ids *journal.IDs, maxClient
 	}
 	e := &Embedded{memory: m, quotas: q, db: db, ids: ids, most: maxClients}
 	e.aged.Store(true)
+	e.leftovers.Store(true)
 	if err := e.load(ctx, now, c, validity); err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
@@ -104,6 +111,9 @@ func (e *Embedded) note(prefix netip.Prefix, f rules.Failure, c Counting) noted 
 	if n.id == (journal.ID{}) && !n.known {
 		n.id = e.next(f.Time) // under the lock: Unblock overrules by the order of ids
 		putEvent(&n.id, f.ID)
+	}
+	if !n.known {
+		e.loose++
 	}
 	return n
 }
@@ -275,6 +285,7 @@ func (e *Embedded) Prune(ctx context.Context, now time.Time, c Counting, validit
 		func() error { return e.pruneQuotas(ctx, now) },
 		func() error { return e.pruneLogins(ctx, now, c) },
 		func() error { return e.pruneBlocks(ctx, now, c, validity) },
+		func() error { return e.prunePacked(ctx) },
 	} {
 		if err := one(); err != nil {
 			return fmt.Errorf("pruning the ledger: %w", err)
@@ -285,18 +296,44 @@ func (e *Embedded) Prune(ctx context.Context, now time.Time, c Counting, validit
 
 func (e *Embedded) pruneBlocks(ctx context.Context, now time.Time, c Counting, validity time.Duration) error {
 	old := journal.After(now.Add(-c.retention()))
-	return e.db.Write(ctx, func(tx store.Tx) error {
+	err := e.db.Write(ctx, func(tx store.Tx) error {
 		if _, err := tx.Exec("delete from cleared where id < ?", old[:]); err != nil {
-			return err
-		}
-		// A block lasts no longer than its failures, which are younger than the window.
-		if _, err := tx.Exec(`delete from blocks where since < ? and prefix not in
-			(select prefix from failures)`, old.Time().UnixNano()); err != nil {
 			return err
 		}
 		_, err := tx.Exec("delete from grants where last < ?", now.Add(-validity).UnixNano())
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	ended, err := e.endedBlocks(ctx, old.Time(), now, c.Client)
+	for chunk := range slices.Chunk(ended, pruneChunk) {
+		err = errors.Join(err, e.db.Write(ctx, func(tx store.Tx) error {
+			for _, prefix := range chunk {
+				if _, err := tx.Exec(deleteEndedBlock, prefix, old.Time().UnixNano()); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+	return err
+}
+
+// endedBlocks are those that began before a time and are not in force any more.
+func (e *Embedded) endedBlocks(ctx context.Context, before, now time.Time, w Window) (ended []string, err error) {
+	err = e.each(ctx, "select prefix, id from blocks where since < ?", []any{before.UnixNano()}, func(rows *sql.Rows) error {
+		var prefix, id string
+		if err := rows.Scan(&prefix, &id); err != nil {
+			return err
+		}
+		p, err := netip.ParsePrefix(prefix)
+		if err != nil || e.tally(p, now, w).Block != id {
+			ended = append(ended, prefix)
+		}
+		return nil
+	})
+	return ended, err
 }
 
 // pruneChunk bounds one deletion, so that failures never wait long behind it.

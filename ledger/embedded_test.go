@@ -107,7 +107,7 @@ func TestEmbeddedSnapshot(t *testing.T) {
 	})
 }
 
-// What is not readable, was counted in another way, or is older than the file, is not used.
+// What is not readable, not whole, or was counted in another way, is not used.
 func TestSnapshotThatIsNotGood(t *testing.T) {
 	ctx := context.Background()
 	for what, spoil := range map[string]func(*host) error{
@@ -130,9 +130,11 @@ func TestSnapshotThatIsNotGood(t *testing.T) {
 				return err
 			})
 		},
-		"a failure after it": func(h *host) error {
-			h.fail(numbered(2), 3*time.Minute)
-			return nil
+		"a row that is missing": func(h *host) error {
+			return h.db.Write(ctx, func(tx store.Tx) error {
+				_, err := tx.Exec("delete from packed")
+				return err
+			})
 		},
 	} {
 		h := newHost(t, 1000)

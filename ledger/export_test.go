@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"portreeve/ledger/valkey"
@@ -49,3 +50,27 @@ func (s *Shared) Events() int64 {
 	defer s.out.mu.Unlock()
 	return s.out.last
 }
+
+// CheckpointNow is Checkpoint that is due.
+func (e *Embedded) CheckpointNow(ctx context.Context, c Counting) error {
+	if err := e.writeSnapshot(ctx, c, e.inPieces); err != nil {
+		return err
+	}
+	return e.prunePacked(ctx)
+}
+
+// WalkPieces shows the keys of each piece of a checkpoint.
+func (e *Embedded) WalkPieces(show func(keys []string) error) error {
+	return e.inPieces(func(rows []packedRow) error {
+		var keys []string
+		for _, r := range rows {
+			if r.login == 0 {
+				keys = append(keys, string(r.key))
+			}
+		}
+		return show(keys)
+	})
+}
+
+// Note counts a failure in memory only.
+func (e *Embedded) Note(p netip.Prefix, f rules.Failure, c Counting) { e.note(p, f, c) }

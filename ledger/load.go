@@ -17,12 +17,8 @@ func (e *Embedded) load(ctx context.Context, now time.Time, c Counting, validity
 	if err := e.loadLast(ctx); err != nil {
 		return err
 	}
-	if good, err := e.loadSnapshot(ctx, now, c); err != nil {
-		return fmt.Errorf("what the last process has left: %w", err)
-	} else if !good {
-		if err := e.loadFailures(ctx, now, c); err != nil {
-			return err
-		}
+	if err := e.loadCounters(ctx, now, c); err != nil {
+		return err
 	}
 	if err := e.loadQuotas(ctx, now); err != nil {
 		return err
@@ -34,22 +30,49 @@ func (e *Embedded) load(ctx context.Context, now time.Time, c Counting, validity
 		[]any{now.Add(-validity).UnixNano()}, e.loadGrant)
 }
 
-// loadFailures counts each failure again.
-func (e *Embedded) loadFailures(ctx context.Context, now time.Time, c Counting) error {
+// loadCounters takes over what the last process has left, and counts again what came
+// after that.
+func (e *Embedded) loadCounters(ctx context.Context, now time.Time, c Counting) error {
 	from := journal.After(now.Add(-c.retention()))
+	began := time.Time{}
+	m, good, err := e.loadSnapshot(ctx, now, c)
+	if err != nil {
+		return fmt.Errorf("what the last process has left: %w", err)
+	}
+	if good {
+		if err := e.loadClearings(ctx, m.last); err != nil {
+			return err
+		}
+		from = m.last
+		if !now.Before(m.time) { // the clock was not set back: earlier blocks are in the counters
+			began = m.time.Add(-ahead)
+		}
+	}
+	if err := e.loadFailures(ctx, from, now, c); err != nil {
+		return err
+	}
+	return e.each(ctx, "select prefix, id, since from blocks where since >= ?", []any{nanoseconds(began)}, func(rows *sql.Rows) error {
+		return e.loadBlock(rows, now, c.Client)
+	})
+}
+
+// nanoseconds are since 1970, where the zero time is, too.
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// loadFailures counts each failure from an id on.
+func (e *Embedded) loadFailures(ctx context.Context, from journal.ID, now time.Time, c Counting) error {
 	// A failure that was cleared by an unblock is history, but for its login. Ids of
 	// failures and clearings come from one sequence, so their order is certain.
-	err := e.each(ctx, `select f.prefix, f.client, f.time, f.login, f.service, f.password, f.counted, f.id,
+	return e.each(ctx, `select f.prefix, f.client, f.time, f.login, f.service, f.password, f.counted, f.id,
 		c.id is not null and f.id <= c.id
 		from failures f left join cleared c on c.prefix = f.prefix
 		where f.id >= ? order by f.id`, []any{from[:]}, func(rows *sql.Rows) error {
 		return e.loadFailure(rows, now, c)
-	})
-	if err != nil {
-		return err
-	}
-	return e.each(ctx, "select prefix, id, since from blocks", nil, func(rows *sql.Rows) error {
-		return e.loadBlock(rows, now, c.Client)
 	})
 }
 
@@ -66,6 +89,10 @@ func (e *Embedded) each(ctx context.Context, query string, args []any, use func(
 	}
 	return rows.Err()
 }
+
+// lastID is the highest id that the file has given to a failure or a clearing, or nothing.
+// Each max is a look at the end of its table only where it stands alone.
+const lastID = "select max(coalesce((select max(id) from failures), x''), coalesce((select max(id) from cleared), x''))"
 
 // loadLast finds the latest id, which the next ones must be above.
 func (e *Embedded) loadLast(ctx context.Context) error {
@@ -117,6 +144,7 @@ func (e *Embedded) loadFailure(rows *sql.Rows, now time.Time, c Counting) error 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.addFailure(p, f, c)
+	e.loose++
 	return nil
 }
 

@@ -4,94 +4,212 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"portreeve/internal/store"
+	"portreeve/journal"
 	"portreeve/ledger/table"
 	"portreeve/rules"
 )
 
 // packedForm is the version of the packed counters' form. It stands in the mark with the
 // way of counting, since what is kept depends on the limit.
-func packedForm(c Counting) string { return fmt.Sprintf("1 %+v", c) }
+func packedForm(c Counting) string { return fmt.Sprintf("2 %+v", c) }
 
-// snapshotChunk is how many counters one write takes.
+// snapshotChunk is how many counters one write takes, and for how many the lock is held.
 const snapshotChunk = 500
 
+// A start counts failures at some hundred thousand a second. A checkpoint is due when so
+// many have come since the latest, or a quarter as many as there are counters, so that
+// what it writes is in proportion.
+const (
+	checkpointAfter   = 100_000
+	checkpointPortion = 4
+)
+
+// packedRow is a counter as the file has it.
+type packedRow struct {
+	login     int // 1 for those of logins
+	key, body []byte
+}
+
 // Snapshot writes the counters as they are. It is for the end of a process: a start that
-// finds them, and nothing that was written after them, need not count each failure again
-// (a million clients with eleven each: minutes).
+// finds them counts only what came after them (a million clients with eleven failures
+// each: minutes).
 func (e *Embedded) Snapshot(ctx context.Context, c Counting) error {
-	err := e.db.Write(ctx, dropSnapshot)
-	if err != nil {
-		return fmt.Errorf("making room for the counters: %w", err)
-	}
-	for login, of := range []*counters{e.clients, e.logins} {
-		for _, t := range []*table.Table{of.below, of.above} {
-			if err := e.writePacked(ctx, login, t); err != nil {
-				return fmt.Errorf("writing the counters: %w", err)
-			}
-		}
-	}
-	err = e.db.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec("insert into packed_until(one, last, counting) select 1, ("+lastID+"), ?", packedForm(c))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("writing until when the counters are good: %w", err)
-	}
-	return nil
+	return e.writeSnapshot(ctx, c, e.inOrder)
 }
 
-// lastID is the highest id that the file has given to a failure or a clearing, or nothing.
-// Each max is a look at the end of its table only where it stands alone.
-const lastID = "select max(coalesce((select max(id) from failures), x''), coalesce((select max(id) from cleared), x''))"
-
-func dropSnapshot(tx store.Tx) error {
-	if _, err := tx.Exec("delete from packed_until"); err != nil {
+// Checkpoint does the same while the process works, for a start after a crash, when it is
+// due. Others may write between two of its pieces.
+func (e *Embedded) Checkpoint(ctx context.Context, c Counting) error {
+	e.mu.Lock()
+	due := e.loose >= max(checkpointAfter, (e.clients.len()+e.logins.len())/checkpointPortion)
+	e.mu.Unlock()
+	if !due {
+		return nil
+	}
+	if err := e.writeSnapshot(ctx, c, e.inPieces); err != nil {
 		return err
 	}
-	_, err := tx.Exec("delete from packed")
-	return err
+	return e.prunePacked(ctx)
 }
 
-// writePacked writes a table, chunk by chunk.
-func (e *Embedded) writePacked(ctx context.Context, login int, t *table.Table) error {
-	type row struct{ key, body []byte }
-	var (
-		rows []row
-		err  error
-	)
-	flush := func() {
-		some := rows
-		rows = nil
-		err = e.db.Write(ctx, func(tx store.Tx) error {
-			for _, r := range some {
-				if _, err := tx.Exec("insert into packed(login, key, body) values(?, ?, ?)", login, r.key, r.body); err != nil {
+// writeSnapshot writes the rows behind all others, and then that they are good. Whatever
+// is in memory when it begins is in them; what comes later may be, and is known by its id.
+func (e *Embedded) writeSnapshot(ctx context.Context, c Counting, walk func(write func([]packedRow) error) error) error {
+	e.mu.Lock()
+	last, loose := e.last, e.loose
+	e.mu.Unlock()
+	var first, until int64
+	if err := e.db.Reader().QueryRowContext(ctx, "select coalesce(max(rowid), 0) + 1 from packed").Scan(&first); err != nil {
+		return fmt.Errorf("looking for room for the counters: %w", err)
+	}
+	until = first - 1
+	e.leftovers.Store(true)
+	err := walk(func(rows []packedRow) error {
+		until += int64(len(rows))
+		return e.db.Write(ctx, func(tx store.Tx) error {
+			for _, r := range rows {
+				if _, err := tx.Exec("insert into packed(login, key, body) values(?, ?, ?)", r.login, r.key, r.body); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
+	})
+	if err != nil {
+		return fmt.Errorf("writing the counters: %w", err)
+	}
+	mark := journal.After(last)
+	err = e.db.Write(ctx, func(tx store.Tx) error {
+		_, err := tx.Exec("insert or replace into packed_until(one, first, until, last, time, counting) values(1, ?, ?, ?, ?, ?)",
+			first, until, mark[:], nanoseconds(last), packedForm(c))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("writing until when the counters are good: %w", err)
 	}
 	e.mu.Lock()
+	e.loose -= loose
+	e.mu.Unlock()
+	return nil
+}
+
+// inOrder walks through all counters, the least recently used first, while nobody else
+// works.
+func (e *Embedded) inOrder(write func([]packedRow) error) (err error) {
+	e.mu.Lock()
 	defer e.mu.Unlock()
-	t.All(func(key, body []byte) bool {
-		if body = keepable(login == 1, body); len(body) > 0 {
-			rows = append(rows, row{slices.Clone(key), slices.Clone(body)})
+	for login, of := range []*counters{e.clients, e.logins} {
+		for _, t := range []*table.Table{of.below, of.above} {
+			var p piece
+			t.All(func(key, body []byte) bool {
+				if p.add(login, key, body); len(p) == snapshotChunk {
+					err = write(p)
+					p = nil
+				}
+				return err == nil
+			})
+			if err == nil && len(p) > 0 {
+				err = write(p)
+			}
 		}
-		if len(rows) == snapshotChunk {
-			flush()
-		}
-		return err == nil
-	})
-	if err == nil && len(rows) > 0 {
-		flush()
 	}
 	return err
+}
+
+// inPieces walks through them while others work. A counter that rises meanwhile is met
+// at least once, for those below the limit come first; one that sinks is asked for at
+// the end.
+func (e *Embedded) inPieces(write func([]packedRow) error) error {
+	for login, of := range []*counters{e.clients, e.logins} {
+		e.locked(func() { of.sunk = map[string]struct{}{} })
+		err := e.walkPieces(login, of, write)
+		var sunk map[string]struct{}
+		e.locked(func() { sunk, of.sunk = of.sunk, nil })
+		if err != nil {
+			return err
+		}
+		for keys := range slices.Chunk(slices.Collect(maps.Keys(sunk)), snapshotChunk) {
+			var p piece
+			e.locked(func() {
+				for _, k := range keys {
+					for _, t := range []*table.Table{of.below, of.above} { // it may have risen again
+						if body, ok := t.Peek([]byte(k)); ok {
+							p.add(login, []byte(k), body)
+						}
+					}
+				}
+			})
+			if err := write(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (e *Embedded) walkPieces(login int, of *counters, write func([]packedRow) error) error {
+	for _, t := range []*table.Table{of.below, of.above} {
+		for at, more := uint32(0), true; more; more = at != 0 {
+			var p piece
+			e.locked(func() {
+				at = t.Walk(at, snapshotChunk, func(key, body []byte) { p.add(login, key, body) })
+			})
+			if err := write(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (e *Embedded) locked(do func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	do()
+}
+
+// piece is what is written at a time.
+type piece []packedRow
+
+func (p *piece) add(login int, key, body []byte) {
+	if body = keepable(login == 1, body); len(body) > 0 {
+		*p = append(*p, packedRow{login, slices.Clone(key), slices.Clone(body)})
+	}
+}
+
+// prunePacked deletes the counters of other snapshots than the good one.
+func (e *Embedded) prunePacked(ctx context.Context) error {
+	if !e.leftovers.Load() {
+		return nil
+	}
+	e.leftovers.Store(false)
+	for _, where := range []string{
+		"rowid < (select first from packed_until)", "rowid > (select until from packed_until)", "not exists (select 1 from packed_until)",
+	} {
+		for deleted := int64(pruneChunk); deleted == pruneChunk; {
+			err := e.db.Write(ctx, func(tx store.Tx) error {
+				res, err := tx.Exec("delete from packed where rowid in (select rowid from packed where "+where+" limit ?)", pruneChunk)
+				if err == nil {
+					deleted, err = res.RowsAffected()
+				}
+				return err
+			})
+			if err != nil {
+				e.leftovers.Store(true)
+				return fmt.Errorf("deleting counters that were left over: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // keepable is a counter as it may be kept: a login without @ may be a password, whatever
@@ -100,6 +218,7 @@ func (e *Embedded) writePacked(ctx context.Context, login int, t *table.Table) e
 // other.
 func keepable(login bool, body []byte) []byte {
 	r := read(body)
+	r.spell = true
 	for r.next() {
 		if bytes.IndexByte(r.shown, '@') >= 0 || len(r.login) == 0 {
 			continue
@@ -121,40 +240,53 @@ func keepable(login bool, body []byte) []byte {
 	return body
 }
 
-// loadSnapshot takes over what the last process has left, if that is good.
-func (e *Embedded) loadSnapshot(ctx context.Context, now time.Time, c Counting) (bool, error) {
-	var good bool
-	err := e.db.Reader().QueryRowContext(ctx, "select count(*) > 0 from packed_until where counting = ? and last = ("+lastID+")", packedForm(c)).Scan(&good)
-	if err != nil || !good {
-		return false, err
+// mark is until when a snapshot is good.
+type mark struct {
+	first, until int64 // its rows
+	last         journal.ID
+	time         time.Time
+}
+
+// loadSnapshot takes over what the last process has left, if that is good. Whatever has
+// an id below the mark's is counted then.
+func (e *Embedded) loadSnapshot(ctx context.Context, now time.Time, c Counting) (m mark, good bool, err error) {
+	var (
+		last []byte
+		at   int64
+	)
+	err = e.db.Reader().QueryRowContext(ctx, "select first, until, last, time from packed_until where counting = ?", packedForm(c)).
+		Scan(&m.first, &m.until, &last, &at)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return m, false, nil
+	case err != nil:
+		return m, false, err
+	case copy(m.last[:], last) != len(m.last):
+		return m, false, nil
 	}
-	// Before it is used: what comes now is not in it.
-	if err := e.db.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec("delete from packed_until")
-		return err
-	}); err != nil {
-		return false, nil //nolint:nilerr // a file that cannot be written is read as if there were no snapshot
-	}
+	m.time = time.Unix(0, at)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if good, err = e.readSnapshot(ctx, now, c); good || err != nil {
-		return good, err
+	if good, err = e.readSnapshot(ctx, m, now, c); good || err != nil {
+		return m, good, err
 	}
 	arena := table.NewArena()
 	if e.clients, err = newCounters(arena, e.most); err == nil {
 		e.logins, err = newCounters(arena, e.most)
 	}
-	return false, err
+	return m, false, err
 }
 
 // readSnapshot fills the tables; false where something in it is not readable.
-func (e *Embedded) readSnapshot(ctx context.Context, now time.Time, c Counting) (good bool, err error) {
-	rows, err := e.db.Reader().QueryContext(ctx, "select login, key, body from packed order by rowid")
+func (e *Embedded) readSnapshot(ctx context.Context, m mark, now time.Time, c Counting) (good bool, err error) {
+	rows, err := e.db.Reader().QueryContext(ctx, "select login, key, body from packed where rowid between ? and ? order by rowid", m.first, m.until)
 	if err != nil {
 		return false, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	old := now.Add(-c.retention())
+	n := m.first
+	for ; rows.Next(); n++ {
 		var (
 			login     bool
 			key, body sql.RawBytes
@@ -169,18 +301,42 @@ func (e *Embedded) readSnapshot(ctx context.Context, now time.Time, c Counting) 
 		if login {
 			of, w = e.logins, c.Login
 		}
-		of.take(key, body, now, w)
+		of.take(key, body, now, w, old)
 	}
-	return true, rows.Err()
+	return n == m.until+1, rows.Err()
 }
 
-// take puts packed bytes where they belong now.
-func (t *counters) take(key, body []byte, now time.Time, w Window) {
-	if tally, ok := packedTally(body, now, w); ok {
+// loadClearings forgets the clients that were cleared after the snapshot; what they failed
+// since then is counted again.
+func (e *Embedded) loadClearings(ctx context.Context, after journal.ID) error {
+	return e.each(ctx, "select prefix from cleared where id >= ?", []any{after[:]}, func(rows *sql.Rows) error {
+		var prefix string
+		if err := rows.Scan(&prefix); err != nil {
+			return err
+		}
+		p, err := netip.ParsePrefix(prefix)
+		if err != nil {
+			return fmt.Errorf("a client that was let in: %w", err)
+		}
+		e.locked(func() { e.clients.remove(keyOf(p)) })
+		return nil
+	})
+}
+
+// take puts packed bytes where they belong now, without the failures that no start would
+// count again.
+func (t *counters) take(key, body []byte, now time.Time, w Window, old time.Time) {
+	first := read(body)
+	aged := first.next() && first.time < old.UnixNano()
+	if tally, ok := packedTally(body, now, w); ok && !aged {
 		t.put(key, body, tally.Count > w.Limit)
 		return
 	}
 	c := unpackCounter(body)
+	c.failures = slices.DeleteFunc(c.failures, func(f rules.Failure) bool { return f.Time.Before(old) })
+	if len(c.failures) == 0 {
+		return
+	}
 	c.settle(now, w)
 	t.keep(key, c, now, w)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"portreeve/internal/listen"
@@ -23,28 +24,36 @@ const (
 	fullOutput  = 4 << 10 // answers are written at the latest then
 )
 
-// conn is one connection. Its buffers and its request serve every request in
-// turn, so that a request costs no memory but the strings that it names.
+// conn is one connection.
 type conn struct {
 	*Server
-	pace *listen.Pace
-	now  func() time.Time
-	log  *slog.Logger
+	*desk // nil while the connection waits for a request
+	pace  *listen.Pace
+	now   func() time.Time
+	log   *slog.Logger
+	begun bool // the deadline of the request's end is set
+}
 
+// desk is what a request in hand needs. It serves many in turn, so that a request
+// costs no memory but the strings that it names, and those of all connections, so
+// that one that waits costs little.
+type desk struct {
 	in         []byte
-	begin, end int  // in[begin:end] has been read and not yet answered
-	scanned    int  // in[begin:scanned] contains no empty line
-	begun      bool // the deadline of the request's end is set
+	begin, end int // in[begin:end] has been read and not yet answered
+	scanned    int // in[begin:scanned] contains no empty line
 
 	out        []byte // answers that have not been written
 	attributes attributes
 	request    rules.Request
 }
 
+var desks = sync.Pool{New: func() any { return new(desk) }}
+
 // serve answers until the connection ends. Answers to what came before a
 // malformed request are written before the connection is closed.
 func (c *conn) serve(ctx context.Context) {
-	var err error
+	defer c.Leave()
+	err := c.fill()
 	for err == nil {
 		var n int
 		n, err = c.whole()
@@ -60,7 +69,10 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	var bad malformed
 	if errors.As(err, &bad) {
-		err = c.flush()
+		err = nil
+		if c.desk != nil {
+			err = c.flush()
+		}
 		c.log.Warn("malformed policy request, connection closed", "protocol", rules.ProtocolPolicy, "error", bad.why)
 		if c.Meter != nil {
 			c.Meter.ProtocolError(rules.ProtocolPolicy)
@@ -146,13 +158,12 @@ func (c *conn) fill() error {
 	if err := c.setDeadline(); err != nil {
 		return err
 	}
-	c.makeRoom()
-	n, err := c.pace.Read(c.in[c.end:])
-	c.end += n
-	if n > 0 || err == nil {
+	n, err := c.pace.ReadInto(c)
+	if n > 0 {
+		c.end += n
 		return nil // an error will come again
 	}
-	pending := c.begin < c.end
+	pending := c.pending()
 	switch {
 	case pending && errors.Is(err, os.ErrDeadlineExceeded):
 		return malformed{errSlow}
@@ -168,7 +179,7 @@ func (c *conn) fill() error {
 }
 
 func (c *conn) setDeadline() error {
-	if c.begin == c.end {
+	if !c.pending() {
 		return c.pace.Wait(0)
 	}
 	if !c.begun {
@@ -178,9 +189,31 @@ func (c *conn) setDeadline() error {
 	return nil
 }
 
+// pending tells whether a part of a request has come.
+func (c *conn) pending() bool { return c.desk != nil && c.begin < c.end }
+
+// Take implements listen.Buffer.
+func (c *conn) Take() []byte {
+	if c.desk == nil {
+		c.desk = desks.Get().(*desk)
+	}
+	c.makeRoom()
+	return c.in[c.end:]
+}
+
+// Leave implements listen.Buffer: somebody else may have the desk while the
+// connection waits.
+func (c *conn) Leave() {
+	if c.desk == nil || c.begin < c.end {
+		return
+	}
+	desks.Put(c.desk)
+	c.desk = nil
+}
+
 // makeRoom makes space for the next read: a request that grows is moved to the
 // front, then into a larger buffer, as its bytes arrive and never before.
-func (c *conn) makeRoom() {
+func (c *desk) makeRoom() {
 	pending := c.in[c.begin:c.end]
 	switch {
 	case len(pending) == 0 && (c.in == nil || len(c.in) > keptBuffer):

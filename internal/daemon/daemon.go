@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ import (
 	"portreeve/internal/web"
 	"portreeve/journal"
 	"portreeve/ledger"
+	"portreeve/rules"
 )
 
 // Options are what a daemon is started with.
@@ -153,8 +155,13 @@ func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
 	if d.Log == nil {
 		d.Log = newLog(os.Stderr, c.Log.Format, &d.level)
 	}
-	if d.db, err = store.Open(c.Store.Path, store.Schema, o.Now()); err != nil {
-		return nil, nil, err
+	ids := journal.NewIDs(d.host)
+	d.db, err = store.OpenAndRead(c.Store.Path, store.Schema, o.Now(), func(db *store.DB) (err error) {
+		d.memory, err = ledger.OpenEmbedded(ctx, db, ids, c.Store.MaxClients, d.Now(), gate.Counting(state.Policy), grantsFor(state.Policy))
+		return err
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, from.close())
 	}
 	if d.db.Damaged != "" {
 		d.Log.Error("store was damaged, moved aside, started an empty one", "path", c.Store.Path, "moved_to", d.db.Damaged)
@@ -162,25 +169,23 @@ func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
 		d.Log.Warn("damaged stores of before lie beside the store, see what is to be saved and remove them", "path", c.Store.Path, "files", n)
 	}
 	d.sources = from
-	if err := d.remember(ctx, c, state); err != nil {
+	if err := d.remember(ctx, c, state, ids); err != nil {
 		return nil, nil, errors.Join(err, d.leave(), d.db.Close())
 	}
 	count.set.Store(d.metrics)
+	debug.FreeOSMemory() // the rows of a million failures are read, and needed no more
 	return d, c, nil
 }
 
-// remember opens the ledger, the journal and the gate on the store.
-func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.State) error {
-	ids := journal.NewIDs(d.host)
+// grantsFor is how long a POP login is remembered.
+func grantsFor(p *rules.Policy) time.Duration { return p.POP.Validity + gate.LapsedFor }
+
+// remember opens the journal and the gate on the store, and joins the shared one.
+func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.State, ids *journal.IDs) (err error) {
 	d.journal = journal.New(d.db)
-	counting, validity := gate.Counting(state.Policy), state.Policy.POP.Validity+gate.LapsedFor
-	memory, err := ledger.OpenEmbedded(ctx, d.db, ids, c.Store.MaxClients, d.Now(), counting, validity)
-	if err != nil {
-		return err
-	}
-	d.ledger, d.memory = memory, memory
+	d.ledger = d.memory
 	if c.Store.Kind == config.StoreValkey {
-		if err := d.join(ctx, c, memory, counting, validity); err != nil {
+		if err := d.join(ctx, c, d.memory, gate.Counting(state.Policy), grantsFor(state.Policy)); err != nil {
 			return err
 		}
 	}
@@ -285,7 +290,7 @@ func newLog(w io.Writer, format config.LogFormat, level slog.Leveler) *slog.Logg
 // middle is no failure.
 func (d *Daemon) forget(ctx context.Context) {
 	c, p := d.config.Load(), d.gate.State().Policy
-	if err := d.ledger.Prune(ctx, d.Now(), gate.Counting(p), p.POP.Validity+gate.LapsedFor); err != nil && ctx.Err() == nil {
+	if err := d.ledger.Prune(ctx, d.Now(), gate.Counting(p), grantsFor(p)); err != nil && ctx.Err() == nil {
 		d.Log.Error("ledger not pruned", "error", err)
 	}
 	if err := d.journal.Prune(ctx, d.Now(), c.Journal.Keep, int64(c.Journal.MaxSize)); err != nil && ctx.Err() == nil {

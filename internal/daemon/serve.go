@@ -14,6 +14,7 @@ import (
 	"portreeve/authpolicy"
 	"portreeve/internal/admin"
 	"portreeve/internal/config"
+	"portreeve/internal/gate"
 	"portreeve/internal/listen"
 	"portreeve/internal/web"
 	"portreeve/milter"
@@ -27,6 +28,9 @@ const (
 	flushEvery = time.Second
 	// pruneEvery is how often old entries are dropped.
 	pruneEvery = 10 * time.Minute
+	// checkpointEvery is how often the counters may be written, where many failures
+	// have come: a start after a crash counts only those of the last minutes.
+	checkpointEvery = 2 * time.Minute
 	// shrinkEvery is how often the journal is held to its size.
 	shrinkEvery = 30 * time.Second
 
@@ -141,6 +145,7 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 		})
 	}
 	running.Go(func() { d.housekeep(ctx) })
+	running.Go(func() { d.checkpoints(ctx) })
 	running.Go(func() { d.reloads(ctx) })
 	ready()
 	if d.Alive != nil {
@@ -185,6 +190,23 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 	default:
 		guard.Name = rules.Protocol(s.name)
 		return web.Serve(ctx, guard.Listener(ctx, s.ln), web.Handler(d.metrics.Handler(), d.ledger.Healthy, d.desk()))
+	}
+}
+
+// checkpoints writes the counters now and then. That takes a while, and nothing waits for
+// it.
+func (d *Daemon) checkpoints(ctx context.Context) {
+	tick := time.NewTicker(checkpointEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := d.memory.Checkpoint(ctx, gate.Counting(d.gate.State().Policy)); err != nil && ctx.Err() == nil {
+				d.Log.Warn("counters not written, a start after a crash counts the failed logins again and takes longer", "error", err)
+			}
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ const (
 type State struct {
 	Policy    *rules.Policy
 	Directory directory.Directory
+	instant   bool // the directory's look-ups take no time worth measuring
 }
 
 // Recorder is the journal as the gate uses it.
@@ -99,7 +100,11 @@ func New(o Options) (*Gate, error) {
 }
 
 // Use puts a configuration in force: decisions that begin after it follow it.
-func (g *Gate) Use(s State) { g.state.Store(&s) }
+func (g *Gate) Use(s State) {
+	memory, ok := s.Directory.(interface{ InMemory() bool })
+	s.instant = ok && memory.InMemory()
+	g.state.Store(&s)
+}
 
 // State is the configuration in force.
 func (g *Gate) State() State { return *g.state.Load() }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"portreeve/rules"
@@ -193,6 +194,14 @@ func (c *conn) CloseRead() error {
 		return half.CloseRead()
 	}
 	return errors.ErrUnsupported
+}
+
+// SyscallConn implements syscall.Conn, for Pace.ReadInto.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	if raw, ok := c.Conn.(syscall.Conn); ok {
+		return raw.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
 }
 
 // halfCloser is a connection of which one direction can be closed.

@@ -3,9 +3,11 @@ package listen
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -34,7 +36,14 @@ type Pace struct {
 	stop              func() bool
 	start             time.Time
 
-	armed bool // there is a write deadline
+	armed   bool          // there is a write deadline
+	written time.Duration // from start to the latest answer, if no wait has come after it
+
+	raw     syscall.RawConn // nil where the connection has no file descriptor
+	attempt func(fd uintptr) bool
+	buffer  Buffer // of the ReadInto that is under way
+	n       int    // what its last attempt has read
+	err     error
 
 	mu      sync.Mutex
 	drained time.Time // when the daemon began to stop; zero before
@@ -48,6 +57,11 @@ type Pace struct {
 // NewPace paces the connection until Stop.
 func NewPace(ctx context.Context, c net.Conn, idle, busy, write time.Duration) *Pace {
 	p := &Pace{conn: c, idle: idle, busy: busy, write: write, start: time.Now()}
+	if descriptor, ok := c.(syscall.Conn); ok {
+		if raw, err := descriptor.SyscallConn(); err == nil {
+			p.raw, p.attempt = raw, p.try
+		}
+	}
 	p.stop = context.AfterFunc(ctx, p.drain)
 	return p
 }
@@ -66,11 +80,15 @@ func (p *Pace) Wait(linger time.Duration) error { return p.wait(linger, 0) }
 func (p *Pace) WaitLively(silent time.Duration) error { return p.wait(0, silent) }
 
 func (p *Pace) wait(linger, lively time.Duration) error {
+	waited := p.written // just now
+	if p.written = 0; waited == 0 {
+		waited = time.Since(p.start)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting, p.linger, p.lively = true, linger, lively
 	if p.drained.IsZero() {
-		p.waited = time.Since(p.start)
+		p.waited = waited
 		if !p.idling {
 			p.idling = true
 			p.until(p.start.Add(p.waited + p.idle))
@@ -114,6 +132,52 @@ func (p *Pace) Read(b []byte) (int, error) {
 	}
 }
 
+// Buffer is the memory for a read, asked for when there may be something to read
+// and left when there is nothing: what only waits needs none.
+type Buffer interface {
+	Take() []byte // not empty
+	Leave()
+}
+
+// ReadInto reads from the connection into the buffer. It is for one goroutine.
+func (p *Pace) ReadInto(b Buffer) (int, error) {
+	if p.raw == nil {
+		return p.Read(b.Take())
+	}
+	p.buffer = b
+	for {
+		p.n, p.err = 0, nil
+		err := p.raw.Read(p.attempt)
+		switch {
+		case err == nil:
+			return p.n, p.err
+		case !errors.Is(err, os.ErrDeadlineExceeded) || !p.early():
+			return 0, err
+		}
+	}
+}
+
+// try reads without waiting; false is to wait.
+func (p *Pace) try(fd uintptr) bool {
+	room := p.buffer.Take()
+	n, err := syscall.Read(int(fd), room)
+	for err == syscall.EINTR {
+		n, err = syscall.Read(int(fd), room)
+	}
+	switch {
+	case err == syscall.EAGAIN:
+		p.buffer.Leave()
+		return false
+	case err != nil:
+		p.err = os.NewSyscallError("read", err)
+	case n == 0:
+		p.err = io.EOF
+	default:
+		p.n = n
+	}
+	return true
+}
+
 // early tells whether the deadline was that of an earlier wait, and then moves it.
 func (p *Pace) early() bool {
 	p.mu.Lock()
@@ -128,7 +192,8 @@ func (p *Pace) early() bool {
 
 // Write writes an answer. It is for one goroutine.
 func (p *Pace) Write(b []byte) (int, error) {
-	end := time.Since(p.start) + p.write
+	p.written = time.Since(p.start)
+	end := p.written + p.write
 	if !p.armed {
 		p.armed = true
 		p.writeUntil(end)

@@ -85,7 +85,7 @@ func New(src Sources) *Set {
 		}, []string{"protocol"}),
 		malformed:  counter("protocol_errors_total", "Malformed requests, whose connection was closed.", "protocol"),
 		lookups:    counter("directory_lookups_total", "Directory look-ups by result.", "result"),
-		lookTime:   prometheus.NewHistogram(histogram("directory_seconds", "Time of a directory look-up.")),
+		lookTime:   prometheus.NewHistogram(histogram("directory_seconds", "Time of a directory look-up; one in a file of accounts, which is in memory, counts as 0.")),
 		answers:    counter("directory_answers_total", "Answers of a directory that is asked over a network: from the source, from memory, or stale because the source failed.", "from"),
 		storeTime:  prometheus.NewHistogram(histogram("store_seconds", "Time until a write was committed.")),
 		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{Name: "portreeve_unrecorded_total", Help: "Refusals and events that the store did not take in time."}),

@@ -186,3 +186,49 @@ func TestReaderFindsDamage(t *testing.T) {
 		t.Errorf("a write after it makes it healthy: %v", err)
 	}
 }
+
+// What is read at first is read beside the check, and again from the empty file where
+// that finds damage.
+func TestOpenAndRead(t *testing.T) {
+	count := func(seen *[]int) func(*DB) error {
+		return func(db *DB) error {
+			var n int
+			err := db.Reader().QueryRow("select count(*) from notes").Scan(&n)
+			*seen = append(*seen, n)
+			return err
+		}
+	}
+	for name, c := range map[string]struct {
+		damage func(*testing.T, string)
+		want   int // rows at last
+	}{
+		"whole":       {func(*testing.T, string) {}, 100},
+		"damaged":     {func(t *testing.T, p string) { scribble(t, p, 4096*20, 4096*40) }, 0},
+		"too short":   {func(t *testing.T, p string) { truncate(t, p, 4096*10) }, 0},
+		"no database": {func(t *testing.T, p string) { overwrite(t, p, []byte("once upon a time")) }, 0},
+	} {
+		p := filled(t)
+		c.damage(t, p)
+		var seen []int
+		db, err := OpenAndRead(p, testSchema, noon, count(&seen))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(seen) == 0 || seen[len(seen)-1] != c.want {
+			t.Errorf("%s: rows seen: %v, want %d at last", name, seen, c.want)
+		}
+		if err := db.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+
+	// A failure of the reader's own is its own: the file is left alone, and unlocked.
+	p := filled(t)
+	own := errors.New("a row that says nothing")
+	if _, err := OpenAndRead(p, testSchema, noon, func(*DB) error { return own }); !errors.Is(err, own) || strings.Contains(err.Error(), "store") {
+		t.Errorf("got %v", err)
+	}
+	if db := open(t, p); db.Damaged != "" {
+		t.Errorf("moved aside to %s", db.Damaged)
+	}
+}

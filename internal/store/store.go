@@ -83,6 +83,13 @@ type write struct {
 // that is no usable database is moved aside (see DB.Damaged), for mail must go
 // on; nothing is ever deleted.
 func Open(path string, schema []string, now time.Time) (*DB, error) {
+	return OpenAndRead(path, schema, now, func(*DB) error { return nil })
+}
+
+// OpenAndRead is Open for somebody who must read much at first: read runs while the
+// file's pages are checked, which takes as long. Where they are damaged it runs once
+// more, on the empty file. It must not write.
+func OpenAndRead(path string, schema []string, now time.Time, read func(*DB) error) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("making the store's directory: %w: make it, or change store.path", err)
 	}
@@ -94,17 +101,20 @@ func Open(path string, schema []string, now time.Time) (*DB, error) {
 		path: path, lock: lock,
 		queue: make(chan write, queueLength), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
-	err = db.open(schema)
+	err = db.open(schema, read)
 	if damaged(err) {
 		if db.Damaged, err = moveAside(path, now); err == nil {
-			err = db.open(schema)
+			err = db.open(schema, read)
 		}
 	}
 	var conn *sql.Conn
 	if err == nil {
 		conn, err = db.writer.Conn(context.Background())
 	}
+	var unread unreadError
 	switch {
+	case errors.As(err, &unread):
+		err = unread.error
 	case errors.Is(err, errNewer):
 		err = fmt.Errorf("opening the store %s: %w: install that version, or change store.path", path, err)
 	case err != nil:
@@ -195,7 +205,10 @@ func checkHead(path string) error {
 	}
 }
 
-func (db *DB) open(schema []string) (err error) {
+// unreadError is one of the reader's own.
+type unreadError struct{ error }
+
+func (db *DB) open(schema []string, read func(*DB) error) (err error) {
 	if err := checkHead(db.path); err != nil {
 		return err
 	}
@@ -211,12 +224,27 @@ func (db *DB) open(schema []string) (err error) {
 	}
 	db.reader.SetMaxOpenConns(4)
 	if err = db.migrate(schema); err == nil {
-		err = db.checkPages()
+		err = db.checkWhile(read)
 	}
 	if err != nil {
 		return errors.Join(err, db.closeFiles())
 	}
 	return nil
+}
+
+// checkWhile checks the pages while read runs. What a damaged file lets it read is
+// of no interest.
+func (db *DB) checkWhile(read func(*DB) error) error {
+	checked := make(chan error, 1)
+	go func() { checked <- db.checkPages() }()
+	err := read(db)
+	if bad := <-checked; bad != nil {
+		return bad
+	}
+	if err != nil && !damaged(err) {
+		return unreadError{err}
+	}
+	return err
 }
 
 // checkPages walks every table: a damaged page would otherwise show only when

@@ -108,11 +108,13 @@ func (t *Table) Put(key, value []byte) {
 	t.link(n)
 }
 
-// Remove forgets a key.
-func (t *Table) Remove(key []byte) {
-	if _, n := t.find(t.hash(key), key); n != 0 {
+// Remove forgets a key; it tells whether there was one.
+func (t *Table) Remove(key []byte) bool {
+	_, n := t.find(t.hash(key), key)
+	if n != 0 {
 		t.drop(n)
 	}
+	return n != 0
 }
 
 // Coldest is the entry that was least recently used.
@@ -131,6 +133,22 @@ func (t *Table) All(use func(key, value []byte) bool) {
 			return
 		}
 	}
+}
+
+// Walk visits at most so many places of entries, in no order, from the place that
+// the Walk before returned; it returns 0 at the end, and begins at 0. Between two of
+// them entries may be put and removed: one that stays is visited, one that comes
+// may be.
+func (t *Table) Walk(from uint32, most int, use func(key, value []byte)) (next uint32) {
+	for n := from + 1; n <= t.made; n++ {
+		if x := t.node(n); x.key+x.content > 0 {
+			use(t.key(n), t.value(n))
+		}
+		if most--; most == 0 {
+			return n
+		}
+	}
+	return 0
 }
 
 func (t *Table) hash(key []byte) uint32 { return uint32(maphash.Bytes(t.seed, key)) }

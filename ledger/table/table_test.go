@@ -72,6 +72,23 @@ func same(t *testing.T, have *Table, want *simplelru.LRU[string, string]) {
 	if i != len(keys) {
 		t.Fatalf("%d entries are listed, want %d", i, len(keys))
 	}
+	walked := map[string]bool{}
+	for at, more := uint32(0), true; more; more = at != 0 {
+		visited := 0
+		at = have.Walk(at, 3, func(key, value []byte) {
+			if v, ok := want.Peek(string(key)); !ok || v != string(value) {
+				t.Fatalf("%s is walked with %d bytes, want %d", key, len(value), len(v))
+			}
+			walked[string(key)] = true
+			visited++
+		})
+		if visited > 3 {
+			t.Fatalf("%d entries in one piece of 3", visited)
+		}
+	}
+	if len(walked) != len(keys) {
+		t.Fatalf("%d entries are walked, want %d", len(walked), len(keys))
+	}
 }
 
 func TestTableIsLikeGolangLRU(t *testing.T) {
