@@ -11,7 +11,7 @@ RACE := $(if $(shell command -v gcc),-race,)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH
 
-.PHONY: help build manuals test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
+.PHONY: help build manuals packages test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,6 +22,10 @@ build: ## bin/portreeve, one static program
 manuals: ## build/man and build/completions, of the texts of --help and docs/configuration.md
 	rm -rf build/man build/completions
 	CGO_ENABLED=0 go run -tags manuals -buildvcs=false -ldflags '-X main.version=$(VERSION)' ./cmd/portreeve build
+
+packages: manuals ## build/packages: .deb and .rpm for amd64 and arm64
+	rm -rf build/packages
+	packaging/build.sh build/packages
 
 test: lint vet unit real browser ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, and in chromium
 

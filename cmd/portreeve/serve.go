@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
@@ -38,12 +39,24 @@ write to the directories of its sockets and its store, is enough.`,
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
-			return portreeve.Run(cmd.Context(), portreeve.Options{
-				ConfigPath: g.config, Version: version, Reload: hup, Reloading: tellReload,
-			}, func() { tellSystemd(cmd, daemon.SdNotifyReady) })
+			o := portreeve.Options{
+				ConfigPath: g.config, Version: version, Reload: hup, Reloading: tellReload, Sockets: activation.Files(true),
+			}
+			limit, err := daemon.SdWatchdogEnabled(false)
+			if err != nil {
+				return fmt.Errorf("reading systemd's WATCHDOG_USEC: %w: give WatchdogSec= of the unit a time", err)
+			}
+			if limit > 0 {
+				o.AliveEvery = limit / signsPerLimit
+				o.Alive = func() { tellSystemd(cmd, daemon.SdNotifyWatchdog) }
+			}
+			return portreeve.Run(cmd.Context(), o, func() { tellSystemd(cmd, daemon.SdNotifyReady) })
 		},
 	}
 }
+
+// signsPerLimit: a busy machine may miss one, and a second.
+const signsPerLimit = 3
 
 // tellSystemd notifies the service manager, if one started us.
 func tellSystemd(cmd *cobra.Command, state string) {

@@ -56,7 +56,11 @@ behind "warning".`,
 				{"errors", fmt.Sprintf("%d protocol errors, %d failed look-ups, %d not stored", s.Counts.ProtocolErrors, s.Counts.FailedLookups, s.Counts.Unrecorded)},
 			}
 			for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
-				rows = append(rows, []string{"listen." + name, s.Listeners[name]})
+				at := s.Listeners[name]
+				if slices.Contains(s.Passed, name) {
+					at += ", opened by the service manager, open while the daemon restarts"
+				}
+				rows = append(rows, []string{"listen." + name, at})
 			}
 			for _, file := range s.Store.SetAside {
 				rows = append(rows, []string{"damaged store", shown(file) + ": see what is to be saved, and remove it"})

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"portreeve/authpolicy"
@@ -40,6 +42,8 @@ type socket struct {
 	address listen.Address
 	mode    fs.FileMode
 	ln      net.Listener // once opened
+	passed  bool         // by the service manager, which keeps it
+	full    *atomic.Bool // whether it has no place for another connection
 }
 
 // configured lists the listeners that are on.
@@ -60,21 +64,27 @@ func configured(c *config.Config) []socket {
 	return on
 }
 
-// openListeners opens every listener or none.
-func openListeners(c *config.Config) ([]socket, error) {
-	var opened []socket
+// openListeners opens every listener or none. What the service manager opened at a
+// listener's address is taken as it is, with its owner and mode; what it opened at
+// others is left to it, and named.
+func openListeners(c *config.Config, files []*os.File) (opened []socket, unused []string, err error) {
+	passed, err := listen.Inherit(files)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, s := range configured(c) {
-		ln, err := listen.Open(s.address, s.mode)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("opening listen.%s: %w", s.name, err), closeListeners(opened))
+		s.ln, s.full = passed.Take(s.address), &atomic.Bool{}
+		if s.passed = s.ln != nil; !s.passed {
+			if s.ln, err = listen.Open(s.address, s.mode); err != nil {
+				return nil, nil, errors.Join(fmt.Errorf("opening listen.%s: %w", s.name, err), closeListeners(opened), passed.Close())
+			}
 		}
-		s.ln = ln
 		if s.address.Network == "tcp" {
-			s.address.Addr = ln.Addr().String() // port 0 has become a real one
+			s.address.Addr = s.ln.Addr().String() // port 0 has become a real one
 		}
 		opened = append(opened, s)
 	}
-	return opened, nil
+	return opened, passed.Unused(), passed.Close()
 }
 
 // serve runs everything until ctx ends or one listener fails.
@@ -92,7 +102,7 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 		errs    []error
 	)
 	for _, s := range sockets {
-		d.Log.Info("listening", "listener", s.name, "address", s.address.String())
+		d.Log.Info("listening", "listener", s.name, "address", s.address.String(), "passed", s.passed)
 		running.Go(func() {
 			if err := d.front(ctx, c, s); err != nil {
 				mu.Lock()
@@ -115,13 +125,17 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 	running.Go(func() { d.housekeep(ctx) })
 	running.Go(func() { d.reloads(ctx) })
 	ready()
+	if d.Alive != nil {
+		w := witness{every: d.AliveEvery, signs: d.signs(sockets), alive: d.Alive, log: d.Log}
+		running.Go(func() { w.watch(ctx) })
+	}
 	running.Wait()
 	return errors.Join(errs...)
 }
 
 // front serves one listener until ctx ends, and drains it.
 func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
-	guard := listen.Server{Allow: c.Listen.Allow, Log: d.Log, Meter: d.metrics}
+	guard := listen.Server{Allow: c.Listen.Allow, Log: d.Log, Meter: d.metrics, Full: s.full}
 	switch s.name {
 	case "policy":
 		guard.Name = rules.ProtocolPolicy
