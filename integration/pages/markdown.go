@@ -90,11 +90,10 @@ func (b Block) Commands() []Command {
 	return nil
 }
 
-// Documents are the pages of a project, relative to its root: the README, docs/,
-// and the other pages that show commands.
+// Documents are the pages of a project, relative to its root.
 func Documents(root string) ([]string, error) {
 	var list []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "integration/*.md", "contrib/*.md", "contrib/*/*.md", "packaging/*.md"} {
+	for _, pattern := range []string{"README.md", "docs/*.md"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			return nil, err

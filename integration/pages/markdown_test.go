@@ -41,13 +41,14 @@ func TestShows(t *testing.T) {
 	const output = "0l0tkyxd13Vm67WNY4Cw6K  refused 2026-11-22 12:00:00 CET\n  cause     eleven failures\n  client    192.0.2.7, port 587\n"
 	for page, want := range map[string]bool{
 		output: true,
-		"0kHG086hcEUJCINrgXbGZl refused 2027-01-02 03:04:05 UTC\n  cause eleven failures\n  client 192.0.2.7, port 587\n": true,
-		"0kHG086hcEUJCINrgXbGZl refused …\n…\n  client 192.0.2.7, port 587\n":                                             true,
-		"…\n  client …, port 587\n":                                        true,
-		"…\n  cause eleven failures\n…\n":                                  true,
-		"…\n  client …, port 465\n":                                        false,
-		"0kHG086hcEUJCINrgXbGZl refused …\n  client 192.0.2.7, port 587\n": false,
-		"": false,
+		"0kHG086hcEUJCINrgXbGZl refused 2027-01-02 03:04:05 UTC\n  cause eleven\n failures\n  client 192.0.2.7, port 587\n": true,
+		"0kHG086hcEUJCINrgXbGZl refused …\n…\n  client 192.0.2.7, port 587\n":                                               true,
+		"0kHG086hcEUJCINrgXbGZl refused 2027-01-02 03:04:05 UTC\n":                                                          false,
+		"…\n  client …, port 587\n":       true,
+		"…\n  cause eleven failures\n…\n": true,
+		"…\n  client …, port 465\n":       false,
+		"… ten failures …":                false,
+		"":                                false,
 	} {
 		if got := Shows(page, output); got != want {
 			t.Errorf("%q: %v", page, got)

@@ -25,6 +25,8 @@ type host struct {
 	end func() // of what goes on beside the commands
 
 	known []string // ids of before a backup
+
+	before string // the mail programs' files
 }
 
 //go:embed testdata
@@ -45,11 +47,15 @@ func newHost(t *testing.T, kind HostKind) *host {
 	h.run(`ip link set lo up
 		for address in 192.0.2.7 192.0.2.9 198.51.100.4; do ip address add $address/32 dev lo; done`)
 	h.mailHost()
+	h.before = h.files()
 	switch kind {
 	case Bare:
 		h.dir = "/src"
 	case Packaged:
 		h.run("cp /src/build/packages/portreeve_*_$(dpkg --print-architecture).deb " + home + " || { echo 'there is no package: run make packages'; exit 1; }")
+	case Installed:
+		h.run("cp /src/build/packages/portreeve_*_$(dpkg --print-architecture).deb " + home)
+		h.page("docs/install.md", "portreeve setup dovecot")
 	case Observes, Enforces:
 		h.connected(kind)
 	}
@@ -105,22 +111,25 @@ func (h *host) append(path, text string) {
 // without the package, and docs/setup.md.
 func (h *host) connected(kind HostKind) {
 	h.Helper()
-	h.page("docs/by-hand.md")
+	h.dir = "/src"
+	h.page("docs/by-hand.md", "")
+	h.dir = home
 	if kind == Enforces {
 		h.run("sed -i 's/^mode = .*/mode = \"enforce\"/' /etc/portreeve/portreeve.toml; portreeve reload")
 	}
 }
 
-// page plays another page first.
-func (h *host) page(name string) {
+// page plays another page first, until a block that begins so.
+func (h *host) page(name, until string) {
 	h.Helper()
 	blocks, err := Read(root, name)
 	if err != nil {
 		h.Fatal(err)
 	}
-	dir := h.dir
-	h.dir = "/src"
 	for _, b := range blocks {
+		if until != "" && strings.HasPrefix(b.Text, until) {
+			break
+		}
 		if b.Text == "manuals" {
 			continue // once, where it stands
 		}
@@ -130,20 +139,22 @@ func (h *host) page(name string) {
 			h.FailNow()
 		}
 	}
-	h.dir, h.ran = dir, 0
+	h.ran = 0
 }
 
 // steps are what a test does between the blocks of a page.
 var steps = map[string]func(h *host, args []string){
-	"sends":    (*host).sends,
-	"refused":  (*host).refused,
-	"guesses":  (*host).guesses,
-	"started":  (*host).started,
-	"logkeys":  (*host).logKeys,
-	"busy":     (*host).busy,
-	"quiet":    (*host).quiet,
-	"restored": (*host).restored,
-	"manuals":  (*host).manuals,
+	"sends":     (*host).sends,
+	"refused":   (*host).refused,
+	"guesses":   (*host).guesses,
+	"started":   (*host).started,
+	"run":       (*host).hidden,
+	"untouched": (*host).untouched,
+	"logkeys":   (*host).logKeys,
+	"busy":      (*host).busy,
+	"quiet":     (*host).quiet,
+	"restored":  (*host).restored,
+	"manuals":   (*host).manuals,
 }
 
 // sends CLIENT LOGIN SENDER: the message is taken.
@@ -181,6 +192,26 @@ func (h *host) guesses(args []string) {
 		})
 	}
 	all.Wait()
+}
+
+// files are the mail programs' files, with owner, mode and content.
+func (h *host) files() string {
+	h.Helper()
+	return h.run(`find /etc/postfix /etc/dovecot -type f | sort | while read -r f; do stat -c '%n %U:%G %a' "$f"; sha256sum < "$f"; done`)
+}
+
+// untouched: they are as they were.
+func (h *host) untouched([]string) {
+	h.Helper()
+	if now := h.files(); now != h.before {
+		h.Errorf("the files were\n%s\nand are\n%s", h.before, now)
+	}
+}
+
+// hidden is a command that no reader needs.
+func (h *host) hidden(args []string) {
+	h.Helper()
+	h.run(strings.Join(args, " "))
 }
 
 // started does what the package does where there is systemd.
