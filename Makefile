@@ -11,7 +11,7 @@ RACE := $(if $(shell command -v gcc),-race,)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH
 
-.PHONY: help build manuals packages test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
+.PHONY: help build manuals packages test lint vet unit real pages browser soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,7 +27,7 @@ packages: manuals ## build/packages: .deb and .rpm for amd64 and arm64
 	rm -rf build/packages
 	packaging/build.sh build/packages
 
-test: lint vet unit real browser ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, and in chromium
+test: lint vet unit real pages browser ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, of the documentation, and in chromium
 
 lint: ## gofumpt and staticcheck
 	@unformatted=$$(go tool gofumpt -l .) || exit 1; \
@@ -44,6 +44,9 @@ unit: ## the tests in-process, with the race detector where gcc is
 
 real: ## the stories on real Postfix and Dovecot (Docker, or root on Debian)
 	integration/run.sh
+
+pages: ## every command of the documentation, on real Postfix and Dovecot (Docker, or root on Debian)
+	integration/pages/run.sh
 
 browser: ## the help-desk page in Debian's chromium (Docker, chromium here, or root on Debian)
 	integration/browser/run.sh

@@ -27,7 +27,7 @@ unshare --mount --net --uts --ipc --pid --fork --kill-child --propagation privat
 	mount -t overlay overlay -o "lowerdir=/,upperdir=$layer/upper,workdir=$layer/work" "$layer/all"
 	mount -t tmpfs tmpfs "$layer/all/tmp"
 	chmod 1777 "$layer/all/tmp"
-	mkdir "$layer/all/src" "$layer/all/test"
+	mkdir -p "$layer/all/src" "$layer/all/test"
 	mount --bind -o ro "$root" "$layer/all/src"
 	mount --bind -o ro "$(dirname "$binary")" "$layer/all/test"
 	mount -t proc proc "$layer/all/proc"

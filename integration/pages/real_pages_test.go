@@ -13,12 +13,12 @@ import (
 
 var (
 	where = flag.String("where", "", "where the hosts are made: bookworm or trixie (containers), or natively")
-	inner = flag.String("page", "", "the page to play on this host; the other call has made the host for it")
-	only  = flag.String("only", "", "the one page to play")
+	inner = flag.String("story", "", "the first page of the story to play on this host; the other call has made the host for it")
+	only  = flag.String("only", "", "the first page of the one story to play")
 )
 
-// TestPages plays each story on a host of its own: it runs this very program in
-// there (run.sh, pristine.sh).
+// TestPages plays each story on a host of its own: it runs this very program there
+// (run.sh, pristine.sh).
 func TestPages(t *testing.T) {
 	if *where == "" {
 		t.Fatal("nobody said where the hosts are made: run integration/pages/run.sh")
@@ -32,20 +32,21 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range Stories {
-		if *only != "" && *only != s.Page {
+		first := s.Pages[0]
+		if *only != "" && *only != first {
 			continue
 		}
-		t.Run(strings.ReplaceAll(s.Page, "/", "_"), func(t *testing.T) {
+		t.Run(strings.ReplaceAll(first, "/", "_"), func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), filepath.Join(here, "pristine.sh"), *where, self,
-				"-test.v", "-test.run=^TestPage$", "-page="+s.Page)
+				"-test.v", "-test.run=^TestStory$", "-story="+first)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
-				t.Errorf("%s: %v\n%s", s.Page, err, out)
+				t.Errorf("%s: %v\n%s", first, err, out)
 				return
 			}
-			if !strings.Contains(string(out), "--- PASS: TestPage ") {
-				t.Errorf("%s was not played:\n%s", s.Page, out)
+			if !strings.Contains(string(out), "--- PASS: TestStory ") {
+				t.Errorf("%s was not played:\n%s", first, out)
 			}
 			t.Log(string(out))
 		})

@@ -20,30 +20,23 @@ const home = "/root"
 // commandTime bounds one command; none waits for anything but programs.
 const commandTime = 2 * time.Minute
 
-// TestPage plays the page that -page names on this host, which is its own: it
+// TestStory plays the story that -story names on this host, which is its own: it
 // writes to /etc and starts Debian's Postfix and Dovecot. pristine.sh calls it.
-func TestPage(t *testing.T) {
+func TestStory(t *testing.T) {
 	if *inner == "" {
 		return // TestPages is the call that makes the hosts
 	}
-	n := slices.IndexFunc(Stories, func(s Story) bool { return s.Page == *inner })
+	n := slices.IndexFunc(Stories, func(s Story) bool { return s.Pages[0] == *inner })
 	if n < 0 {
-		t.Fatalf("%s is not in Stories", *inner)
-	}
-	blocks, err := Read(root, *inner)
-	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s begins no story", *inner)
 	}
 	h := newHost(t, Stories[n].Host)
-	for _, b := range blocks {
-		h.block(b)
-		if t.Failed() {
-			h.logs()
-			return // the rest would only follow from this
+	for _, page := range Stories[n].Pages {
+		h.ran = 0
+		h.page(page, "")
+		if h.ran == 0 {
+			t.Errorf("%s has no command that is run here", page)
 		}
-	}
-	if h.ran == 0 {
-		t.Errorf("%s has no command that is run here", *inner)
 	}
 }
 

@@ -2,7 +2,7 @@
 # Plays the documentation's pages: run.sh [bookworm|trixie]...
 # With Docker, on hosts in containers of each Debian release (default: both).
 # Without, as root on Debian. Nothing is skipped: where neither is possible, this fails.
-# One page alone: TESTFLAGS="-only docs/install.md" integration/pages/run.sh bookworm
+# One story alone: TESTFLAGS="-only docs/install.md" integration/pages/run.sh bookworm
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -14,6 +14,8 @@ play() {
 }
 
 make --no-print-directory build manuals
+rm -rf build/pages # docs/install.md installs what it finds there
+packaging/build.sh build/pages "deb/$(go env GOARCH)"
 if docker info >/dev/null 2>&1; then
 	for suite in "${suites[@]}"; do
 		integration/image.sh "$suite"
