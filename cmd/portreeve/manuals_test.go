@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -205,5 +208,34 @@ func TestCompletionOfBlocked(t *testing.T) {
 	}
 	if _, out, _ = a.verb(t, "__complete", "failures", "192.0.2.7", ""); strings.Contains(out, "2001") {
 		t.Errorf("a second address is offered where one is taken: %s", out)
+	}
+}
+
+// What the documentation calls a command within its text is a verb, with flags that
+// it has. Blocks of commands are run (integration/pages).
+func TestCommandsInTheText(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("`portreeve ([^`]+)`").FindAllStringSubmatch(string(text), -1) {
+			calls++
+			c, rest, err := newRoot().Find(shellWords(m[1]))
+			if err == nil {
+				err = c.ParseFlags(rest)
+			}
+			if err != nil || c.Parent() == nil {
+				t.Errorf("%s: `portreeve %s`: %v", page, m[1], err)
+			}
+		}
+	}
+	if calls < 20 {
+		t.Errorf("only %d commands were found", calls)
 	}
 }
