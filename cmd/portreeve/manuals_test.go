@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -237,5 +238,25 @@ func TestCommandsInTheText(t *testing.T) {
 	}
 	if calls < 20 {
 		t.Errorf("only %d commands were found", calls)
+	}
+}
+
+// A daemon that does not answer holds nobody's shell.
+func TestCompletionIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	ln, err := net.Listen("unix", filepath.Join(dir, "a.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close() //nolint:errcheck // nobody is connected then
+	config := filepath.Join(dir, "portreeve.toml")
+	if err := os.WriteFile(config, []byte("[listen]\nadmin = \"unix:a.sock\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errOut bytes.Buffer
+	begin := time.Now()
+	code := run(t.Context(), []string{"__complete", "--config", config, "unblock", ""}, nil, &out, &errOut)
+	if took := time.Since(begin); code != 0 || took > 10*completeWithin || !strings.HasPrefix(out.String(), ":4\n") {
+		t.Errorf("after %v: status %d, %q, %q", took, code, out.String(), errOut.String())
 	}
 }
