@@ -134,14 +134,35 @@ func Lines(b Block) []string {
 // comment is one of the shell's; none of our commands has a # within quotes.
 var comment = regexp.MustCompile(`(^|\s)#.*`)
 
-// link is one to a file of the project, without the place in it.
-var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+// link is one within the project: a file, or a place in it, or both.
+var link = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
 
-// Links are the files that a page links to.
-func Links(text string) []string {
-	var list []string
+// Link is where a page leads to.
+type Link struct {
+	File  string // empty: the page itself
+	Place string // the heading's anchor; empty: the file as a whole
+}
+
+// Links are those of a page to others, and to itself.
+func Links(text string) []Link {
+	var list []Link
 	for _, m := range link.FindAllStringSubmatch(text, -1) {
-		list = append(list, m[1])
+		list = append(list, Link{m[1], m[2]})
+	}
+	return list
+}
+
+// marks are left out of an anchor.
+var marks = regexp.MustCompile(`[^\p{L}\p{N}\- _]`)
+
+// Anchors are the places in a page, as forges name its headings.
+func Anchors(text string) []string {
+	var list []string
+	for line := range strings.Lines(text) {
+		if title := strings.TrimLeft(line, "#"); title != line && strings.HasPrefix(title, " ") {
+			name := marks.ReplaceAllString(strings.ToLower(strings.TrimSpace(title)), "")
+			list = append(list, strings.ReplaceAll(name, " ", "-"))
+		}
 	}
 	return list
 }
