@@ -11,7 +11,7 @@ RACE := $(if $(shell command -v gcc),-race,)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH
 
-.PHONY: help build manuals packages packaged test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
+.PHONY: help build manuals packages packaged test lint vet unit real pages browser soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -32,7 +32,7 @@ packaged: packages ## the packages: reproducible, lintian, and on clean hosts: i
 	packaging/lint.sh
 	integration/packaged/run.sh
 
-test: lint vet unit real browser packaged ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, in chromium, and of the packages
+test: lint vet unit real pages browser packaged ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, of the documentation, in chromium, and of the packages
 
 lint: ## gofumpt and staticcheck
 	@unformatted=$$(go tool gofumpt -l .) || exit 1; \
@@ -49,6 +49,9 @@ unit: ## the tests in-process, with the race detector where gcc is
 
 real: ## the stories on real Postfix and Dovecot (Docker, or root on Debian)
 	integration/run.sh
+
+pages: ## every command of the documentation, on real Postfix and Dovecot (Docker, or root on Debian)
+	integration/pages/run.sh
 
 browser: ## the help-desk page in Debian's chromium (Docker, chromium here, or root on Debian)
 	integration/browser/run.sh

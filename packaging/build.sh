@@ -55,7 +55,7 @@ for example in $(find contrib/postfix contrib/dovecot contrib/directory -type f)
 	to=${example#contrib/}
 	install -D -m 0644 "$example" "$STAGE/examples/${to/systemd\/examples/systemd}"
 done
-for page in docs/*.md README.md; do
+for page in README.md docs/*.md; do # of two of a name, the one that leads through the others
 	squeeze "$page" "$STAGE/doc/$(basename "$page").gz"
 done
 

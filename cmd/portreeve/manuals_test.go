@@ -3,6 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -205,5 +209,54 @@ func TestCompletionOfBlocked(t *testing.T) {
 	}
 	if _, out, _ = a.verb(t, "__complete", "failures", "192.0.2.7", ""); strings.Contains(out, "2001") {
 		t.Errorf("a second address is offered where one is taken: %s", out)
+	}
+}
+
+// What the documentation calls a command within its text is a verb, with flags that
+// it has. Blocks of commands are run (integration/pages).
+func TestCommandsInTheText(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("`portreeve ([^`]+)`").FindAllStringSubmatch(string(text), -1) {
+			calls++
+			c, rest, err := newRoot().Find(shellWords(m[1]))
+			if err == nil {
+				err = c.ParseFlags(rest)
+			}
+			if err != nil || c.Parent() == nil {
+				t.Errorf("%s: `portreeve %s`: %v", page, m[1], err)
+			}
+		}
+	}
+	if calls < 20 {
+		t.Errorf("only %d commands were found", calls)
+	}
+}
+
+// A daemon that does not answer holds nobody's shell.
+func TestCompletionIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	ln, err := net.Listen("unix", filepath.Join(dir, "a.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close() //nolint:errcheck // nobody is connected then
+	config := filepath.Join(dir, "portreeve.toml")
+	if err := os.WriteFile(config, []byte("[listen]\nadmin = \"unix:a.sock\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errOut bytes.Buffer
+	begin := time.Now()
+	code := run(t.Context(), []string{"__complete", "--config", config, "unblock", ""}, nil, &out, &errOut)
+	if took := time.Since(begin); code != 0 || took > 10*completeWithin || !strings.HasPrefix(out.String(), ":4\n") {
+		t.Errorf("after %v: status %d, %q, %q", took, code, out.String(), errOut.String())
 	}
 }

@@ -33,7 +33,7 @@ The order in which mail is neither refused nor deferred unseen:
 
   # and back: Postfix first, since it asks at what Dovecot's setup made
   portreeve setup postfix --undo --reload
-  portreeve setup dovecot --undo`,
+  portreeve setup dovecot --undo --reload`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return fmt.Errorf("say what to set up, postfix or dovecot: run `%s --help`", cmd.CommandPath())
@@ -104,11 +104,11 @@ what of it Dovecot does already. The token and a nonce go into a file that only
 root may read; a token file that portreeve.toml names and that does not exist is
 made with a random one.
 
-Dovecot must be restarted after --undo, not reloaded: a reload that turns its own
-penalty on again ends its master process (seen with 2.3.19 and 2.4.1).`,
+With --undo, --reload restarts Dovecot: a reload that turns its own penalty on
+again would end its master process (seen with 2.3.19 and 2.4.1).`,
 		Example: `  portreeve setup dovecot
   portreeve setup dovecot --apply --reload
-  portreeve setup dovecot --undo`,
+  portreeve setup dovecot --undo --reload`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, g, "dovecot") },
 	}

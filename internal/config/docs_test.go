@@ -63,7 +63,7 @@ func section(t *testing.T, text, name string, table reflect.Type) {
 // heading and keyRow are a section of docs/configuration.md, and a key of it with
 // its default.
 var (
-	heading = regexp.MustCompile("(?m)^### \\[([a-z_.]+)\\]$")
+	heading = regexp.MustCompile(`(?m)^### \[([a-z_.]+)\]$`)
 	keyRow  = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| `([^`]+)` \\|")
 )
 
