@@ -28,9 +28,9 @@ packages: manuals ## build/packages: .deb and .rpm for amd64 and arm64
 	packaging/build.sh build/packages
 
 packaged: packages ## the packages: reproducible, lintian, and on clean hosts: install, stories, restart and upgrade under load, purge (Docker)
-	packaging/reproduce.sh
-	packaging/lint.sh
-	integration/packaged/run.sh
+	@if docker info >/dev/null 2>&1; then for suite in bookworm trixie; do integration/image.sh $$suite || exit 1; done; fi
+	@packaging/reproduce.sh & again=$$!; packaging/lint.sh & lint=$$!; integration/packaged/run.sh; status=$$?; \
+	wait $$again || status=1; wait $$lint || status=1; exit $$status
 
 test: lint vet unit real pages browser packaged ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, of the documentation, in chromium, and of the packages
 

@@ -2,7 +2,7 @@
 # lint.sh runs this where lintian and rpmlint are.
 set -euo pipefail
 
-lintian --allow-root --display-info --fail-on error,warning,info /packages/*.deb
+lintian --allow-root --fail-on error,warning /packages/*.deb
 for package in /packages/*.rpm; do
 	said=$(rpmlint --config /packaging/rpm/rpmlint.toml "$package") || { echo "$said" && exit 1; }
 	# It ends with 0 for warnings.
@@ -17,7 +17,7 @@ for package in /packages/*.rpm; do
 		echo "$package has other configuration files than it should" && exit 1
 	fi
 	# The scripts are the shell's to read, too.
-	for script in /packaging/rpm/post*  /packaging/rpm/pre*; do
+	for script in /packaging/rpm/post* /packaging/rpm/pre*; do
 		sh -n "$script"
 	done
 done

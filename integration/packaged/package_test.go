@@ -157,10 +157,10 @@ func hardened(h host) {
 func watched(h host) {
 	const dir = "/run/systemd/system/portreeve.service.d"
 	h.must(os.MkdirAll(dir, 0o755))
-	h.write(dir+"/watchdog.conf", "[Service]\nWatchdogSec=3s\n")
+	h.write(dir+"/watchdog.conf", "[Service]\nWatchdogSec=2s\n")
 	h.systemctl("daemon-reload")
 	h.systemctl("restart", "portreeve.service")
-	time.Sleep(5 * time.Second) // it gives signs of life: more than WatchdogSec
+	time.Sleep(4 * time.Second) // it gives signs of life: more than WatchdogSec
 	pid, since := h.property("portreeve.service", "MainPID"), time.Now()
 	if n := h.property("portreeve.service", "NRestarts"); n != "0" {
 		h.Errorf("restarted %s times while it worked", n)
