@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 
+	library "github.com/emersion/go-milter"
+
 	"portreeve/internal/listen"
 	"portreeve/rules"
 )
@@ -63,6 +65,20 @@ func (g *guard) Read(p []byte) (int, error) {
 	n := copy(p, g.frame[g.handed:])
 	g.handed += n
 	return n, nil
+}
+
+// offered reads the first frame, which the library is handed all the same, and tells
+// which parts of the protocol its sender knows; none, if it does not negotiate. ok is
+// false where the conversation has ended before it began.
+func (g *guard) offered() (known library.OptProtocol, ok bool) {
+	if err := g.next(); err != nil {
+		g.report(err)
+		return 0, false
+	}
+	if p := g.payload(); g.frame[4] == cmdNegotiate {
+		known = library.OptProtocol(binary.BigEndian.Uint32(p[8:]))
+	}
+	return known, true
 }
 
 // malformed is a frame that closes the connection.

@@ -123,7 +123,7 @@ func TestByteByByte(t *testing.T) {
 			}
 		}
 	}()
-	for range 8 {
+	for range 7 { // nobody waits for an answer to the header field
 		r.read()
 	}
 	if n := len(r.gate.take()); n != 4 || r.errors.Load() != 0 {
@@ -167,7 +167,7 @@ func heap() int64 {
 func TestHugeHeader(t *testing.T) {
 	r := start(t)
 	defer r.end()
-	r.send(negotiate, connect, helo, mail, rcpt)
+	r.send(negotiateOld, connect, helo, mail, rcpt)
 	before := heap()
 	for i := range 200_000 {
 		f := subject
@@ -193,7 +193,7 @@ func TestHugeHeader(t *testing.T) {
 func TestLargestField(t *testing.T) {
 	r := start(t)
 	defer r.end()
-	r.send(negotiate, connect, helo, mail, rcpt)
+	r.send(negotiateOld, connect, helo, mail, rcpt)
 	before := heap()
 	name := str("Received")
 	value := "from a by b" + strings.Repeat(" ", 1<<20-1-len(name)-1-len("from a by b"))

@@ -63,14 +63,19 @@ func (s *Server) Handle(ctx context.Context, c net.Conn) {
 	if now == nil {
 		now = time.Now
 	}
+	silent, ok := g.offered()
+	if !ok {
+		return
+	}
+	silent &= library.OptNoHeaderReply
 	// What has begun is decided in full, whatever the daemon is about to do.
-	session := &session{gate: s.Gate, ctx: context.WithoutCancel(ctx), clock: now, log: log, conn: g}
+	session := &session{gate: s.Gate, ctx: context.WithoutCancel(ctx), clock: now, log: log, conn: g, silent: silent}
 	server := &library.Server{
 		// Called again after answers that we do not give; the same session
 		// then keeps the client's address all the same (FACTS.md 3.3).
 		NewMilter: func() library.Milter { return session },
 		Actions:   library.OptSetSymList,
-		Protocol:  library.OptNoBody | library.OptNoUnknown | library.OptNoData,
+		Protocol:  library.OptNoBody | library.OptNoUnknown | library.OptNoData | silent,
 		SymList:   wanted,
 	}
 	// Serve returns when the one connection has ended, with oneShot's error.

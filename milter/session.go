@@ -33,6 +33,10 @@ type session struct {
 	log   *slog.Logger
 	conn  *guard
 
+	// silent are the events that Postfix does not wait for an answer to. That to a
+	// header field says nothing, and costs both sides as much as one that refuses.
+	silent library.OptProtocol
+
 	client netip.Addr
 	port   uint16
 	helo   string
@@ -131,11 +135,16 @@ func (s *session) Header(name, value string, m *library.Modifier) (library.Respo
 	// The library keeps every field until ABORT (FACTS.md 3.2, 3.5), in the
 	// map that it shows us; it has no use for it.
 	clear(m.Headers)
+	var response library.Response = library.RespContinue
 	if s.refused != nil {
-		return s.refused, nil
+		response = s.refused
+	} else {
+		s.header.Add(name, value)
 	}
-	s.header.Add(name, value)
-	return library.RespContinue, nil
+	if s.silent&library.OptNoHeaderReply != 0 {
+		return nil, nil //nolint:nilnil // no answer
+	}
+	return response, nil
 }
 
 // Headers asks about the message when its header is complete.

@@ -3,6 +3,7 @@ package milter_test
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -30,8 +31,9 @@ func TestNegotiation(t *testing.T) {
 	for at := 1; at < 13; at += 4 {
 		words = append(words, binary.BigEndian.Uint32([]byte(answer[at:])))
 	}
-	// Version 2, SMFIF_SETSYMLIST, and no body, unknown commands or DATA.
-	if answer[0] != 'O' || !slices.Equal(words, []uint32{2, 0x100, 0x10 | 0x100 | 0x200}) {
+	// Version 2, SMFIF_SETSYMLIST, no body, unknown commands or DATA, and silence to
+	// header fields.
+	if answer[0] != 'O' || !slices.Equal(words, []uint32{2, 0x100, 0x10 | 0x100 | 0x200 | 0x80}) {
 		t.Errorf("answer %q", answer)
 	}
 	lists := make(map[uint32]string)
@@ -46,6 +48,28 @@ func TestNegotiation(t *testing.T) {
 	}
 	if fmt.Sprint(lists) != fmt.Sprint(want) {
 		t.Errorf("macro lists %v", lists)
+	}
+}
+
+// An MTA that cannot go without an answer to header fields gets one, and one that says
+// so what it offered gets none.
+func TestSilenceToHeaderFields(t *testing.T) {
+	for _, c := range []struct {
+		negotiate string
+		answers   int // to a message with three fields
+	}{{negotiate, 3}, {negotiateOld, 6}} {
+		r := start(t)
+		r.send(c.negotiate, connect, helo)
+		go func() {
+			_, _ = io.WriteString(r.Conn, mail+rcpt+subject+hop+subject+endOfHeader+abort+mail)
+		}()
+		last := ""
+		for range c.answers {
+			last = r.read()
+		}
+		r.want(last, "y550 5.1.0 relay rejected\x00")
+		r.want(r.read(), continues) // to the next MAIL
+		r.end()
 	}
 }
 
@@ -104,7 +128,7 @@ func TestRefusals(t *testing.T) {
 		r := start(t)
 		defer r.end()
 		const refusal = "y550 5.1.0 <refuse@a.cz> 100%% rejected\x00"
-		r.want(r.send(negotiate, connect, helo, frame('M', str("<refuse@a.cz>"))), refusal)
+		r.want(r.send(negotiateOld, connect, helo, frame('M', str("<refuse@a.cz>"))), refusal)
 		// Postfix stops here. Whoever does not, gets nowhere.
 		asked := len(r.gate.take())
 		for _, f := range []string{rcpt, subject, endOfHeader, endOfMsg} {
