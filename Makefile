@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 # The race detector needs a C compiler; the program itself never does.
 RACE := $(if $(shell command -v gcc),-race,)
 
-.PHONY: help build test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
+.PHONY: help build test lint vet unit real browser monitoring soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,7 +15,7 @@ help: ## this list
 build: ## bin/portreeve, one static program
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/portreeve ./cmd/portreeve
 
-test: lint vet unit real browser ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, and in chromium
+test: lint vet unit real browser monitoring ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, in chromium and in Prometheus
 
 lint: ## gofumpt and staticcheck
 	@unformatted=$$(go tool gofumpt -l .) || exit 1; \
@@ -34,6 +34,9 @@ real: ## the stories on real Postfix and Dovecot (Docker, or root on Debian)
 
 browser: ## the help-desk page in Debian's chromium (Docker, chromium here, or root on Debian)
 	integration/browser/run.sh
+
+monitoring: ## the alerts and the dashboard in Debian's Prometheus, on a daemon that runs (Docker, Prometheus here, or root on Debian)
+	integration/monitoring/run.sh
 
 soak: ## kills by the fifty, and SOAK_MINUTES (20) of mixed traffic with bad days in between, on the real programs
 	KILLS=50 go test -count=1 -v -timeout 30m -run 'TestKilledUnderLoad|TestStoppedUnderLoad' ./internal/daemon
