@@ -72,10 +72,12 @@ func TestReadme(t *testing.T) {
 		if i == 0 {
 			dir = root // it goes there itself
 		}
+		began := time.Now()
 		out := sh(dir, strings.ReplaceAll(s.Script, "127.0.0.1:9193", "127.0.0.1:"+page))
 		if line, missing := Missing(s.Expected, out); missing {
 			t.Fatalf("%s:\n%s\n\nmust answer\n  %s\nand answers\n%s", s.Heading, s.Script, line, out)
 		}
+		t.Logf("%s: %s", s.Heading, time.Since(began).Round(time.Millisecond))
 		if i == 0 {
 			closed(t, sh(contrib, "docker inspect $(docker compose ps --quiet)"))
 		}
