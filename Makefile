@@ -4,10 +4,13 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 COMMIT  ?= $(shell git rev-parse --verify --quiet HEAD 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
 
+# Tools that no package is built with; their own file keeps them from choosing versions for it.
+TOOL := go tool -modfile=tools.mod
+
 # The race detector needs a C compiler; the program itself never does.
 RACE := $(if $(shell command -v gcc),-race,)
 
-.PHONY: help build test lint vet unit real browser monitoring soak picture bench demo demo-stop fuzz clean
+.PHONY: no-trial help build test lint vet unit real browser monitoring trial vuln notices sbom soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,12 +18,28 @@ help: ## this list
 build: ## bin/portreeve, one static program
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/portreeve ./cmd/portreeve
 
-test: lint vet unit real browser monitoring ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, in chromium and in Prometheus
+# Where there is no Docker, contrib/docker cannot be tried; all else can.
+test: lint vet vuln unit real browser monitoring $(if $(shell docker info 2>/dev/null),trial,no-trial) ## everything: lint, vet, known vulnerabilities, the tests in-process, on real Postfix and Dovecot, in chromium, in Prometheus, and contrib/docker
 
-lint: ## gofumpt and staticcheck
+lint: ## gofumpt, staticcheck, and actionlint on the workflows
 	@unformatted=$$(go tool gofumpt -l .) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run go tool gofumpt -w on:"; echo "$$unformatted"; exit 1; fi
 	go tool staticcheck -tags real ./...
+	$(TOOL) actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
+
+# 3 is govulncheck's status for a finding. A build without a network goes on.
+vuln: ## known vulnerabilities in what the program calls (govulncheck), where their database can be reached
+	@found=$$($(TOOL) govulncheck ./... 2>&1); status=$$?; \
+	case "$$status $$found" in \
+	0*) echo "govulncheck: no known vulnerability is called" ;; \
+	1*"fetching vulnerabilities"*) echo "govulncheck: its database cannot be reached from here, so nothing was looked up; make vuln says more where it can" ;; \
+	*) echo "$$found"; exit 1 ;; esac
+
+notices: ## renews THIRD_PARTY_NOTICES.md
+	go run ./internal/thirdparty notices THIRD_PARTY_NOTICES.md
+
+sbom: build ## bin/portreeve.cdx.json, the program's bill of materials (CycloneDX)
+	go run ./internal/thirdparty sbom -version '$(VERSION)' bin/portreeve > bin/portreeve.cdx.json
 
 vet: ## go vet
 	go vet -tags real ./...
@@ -37,6 +56,12 @@ browser: ## the help-desk page in Debian's chromium (Docker, chromium here, or r
 
 monitoring: ## the alerts and the dashboard in Debian's Prometheus, on a daemon that runs (Docker, Prometheus here, or root on Debian)
 	integration/monitoring/run.sh
+
+trial: ## does what contrib/docker/README.md says, and compares the answers (Docker with compose)
+	integration/trial/run.sh
+
+no-trial:
+	@echo "no Docker here: contrib/docker is NOT tried; start Docker, and make trial"
 
 soak: ## kills by the fifty, and SOAK_MINUTES (20) of mixed traffic with bad days in between, on the real programs
 	KILLS=50 go test -count=1 -v -timeout 30m -run 'TestKilledUnderLoad|TestStoppedUnderLoad' ./internal/daemon
