@@ -83,7 +83,7 @@ fuzz: ## every fuzz test for FUZZTIME each
 	@go list ./... | while read -r package; do \
 		for fuzz in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz'); do \
 			echo "$$package $$fuzz"; \
-			go test -run '^$$' -fuzz "^$$fuzz$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+			go test -run '^$$' -fuzz "^$$fuzz$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s "$$package" || exit 1; \
 		done; \
 	done
 
