@@ -4,6 +4,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 COMMIT  ?= $(shell git rev-parse --verify --quiet HEAD 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
 
+# Tools that no package is built with; their own file keeps them from choosing versions for it.
+TOOL := go tool -modfile=tools.mod
+
 # The race detector needs a C compiler; the program itself never does.
 RACE := $(if $(shell command -v gcc),-race,)
 
@@ -11,7 +14,7 @@ RACE := $(if $(shell command -v gcc),-race,)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH
 
-.PHONY: help build manuals packages packaged test lint vet unit real pages browser soak picture bench demo demo-stop fuzz clean
+.PHONY: no-trial help build manuals packages packaged test lint vet unit real pages browser monitoring trial vuln notices sbom soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -32,12 +35,28 @@ packaged: packages ## the packages: reproducible, lintian, and on clean hosts: i
 	@packaging/reproduce.sh & again=$$!; packaging/lint.sh & lint=$$!; integration/packaged/run.sh; status=$$?; \
 	wait $$again || status=1; wait $$lint || status=1; exit $$status
 
-test: lint vet unit real pages browser packaged ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, of the documentation, in chromium, and of the packages
+# Where there is no Docker, contrib/docker cannot be tried; all else can.
+test: lint vet vuln unit real pages browser monitoring packaged $(if $(shell docker info 2>/dev/null),trial,no-trial) ## everything: lint, vet, known vulnerabilities, the tests in-process, on real Postfix and Dovecot, of the documentation, in chromium, in Prometheus, of the packages, and contrib/docker
 
-lint: ## gofumpt and staticcheck
+lint: ## gofumpt, staticcheck, and actionlint on the workflows
 	@unformatted=$$(go tool gofumpt -l .) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run go tool gofumpt -w on:"; echo "$$unformatted"; exit 1; fi
 	go tool staticcheck -tags real,packaged ./...
+	$(TOOL) actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
+
+# Whatever govulncheck finds fails; a build without a network goes on, and says so.
+vuln: ## known vulnerabilities in what the program calls (govulncheck), where their database can be reached
+	@found=$$($(TOOL) govulncheck ./... 2>&1); status=$$?; \
+	case "$$status $$found" in \
+	0*) echo "govulncheck: no known vulnerability is called" ;; \
+	1*"fetching vulnerabilities"*) echo "govulncheck: its database cannot be reached from here, so nothing was looked up; make vuln says more where it can" ;; \
+	*) echo "$$found"; exit 1 ;; esac
+
+notices: ## renews THIRD_PARTY_NOTICES.md
+	go run ./internal/thirdparty notices THIRD_PARTY_NOTICES.md
+
+sbom: build ## bin/portreeve.cdx.json, the program's bill of materials (CycloneDX)
+	go run ./internal/thirdparty sbom -version '$(VERSION)' bin/portreeve > bin/portreeve.cdx.json
 
 vet: ## go vet
 	go vet -tags real,packaged ./...
@@ -55,6 +74,15 @@ pages: ## every command of the documentation, on real Postfix and Dovecot (Docke
 
 browser: ## the help-desk page in Debian's chromium (Docker, chromium here, or root on Debian)
 	integration/browser/run.sh
+
+monitoring: ## the alerts and the dashboard in Debian's Prometheus, on a daemon that runs (Docker, Prometheus here, or root on Debian)
+	integration/monitoring/run.sh
+
+trial: ## does what contrib/docker/README.md says, and compares the answers (Docker with compose)
+	integration/trial/run.sh
+
+no-trial:
+	@echo "no Docker here: contrib/docker is NOT tried; start Docker, and make trial"
 
 soak: ## kills by the fifty, and SOAK_MINUTES (20) of mixed traffic with bad days in between, on the real programs
 	KILLS=50 go test -count=1 -v -timeout 30m -run 'TestKilledUnderLoad|TestStoppedUnderLoad' ./internal/daemon
@@ -76,7 +104,7 @@ fuzz: ## every fuzz test for FUZZTIME each
 	@go list ./... | while read -r package; do \
 		for fuzz in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz'); do \
 			echo "$$package $$fuzz"; \
-			go test -run '^$$' -fuzz "^$$fuzz$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+			go test -run '^$$' -fuzz "^$$fuzz$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s "$$package" || exit 1; \
 		done; \
 	done
 

@@ -51,7 +51,7 @@ portreeve ($PACKAGE_VERSION-1) unstable; urgency=medium
  -- $MAINTAINER  $(date --utc --date="@$SOURCE_DATE_EPOCH" '+%a, %d %b %Y %H:%M:%S +0000')
 END
 squeeze "$STAGE/changelog" "$STAGE/doc/changelog.Debian.gz"
-for example in $(find contrib/postfix contrib/dovecot contrib/directory -type f) contrib/systemd/examples/*; do
+for example in $(find contrib/{postfix,dovecot,directory,prometheus,grafana} -type f) contrib/systemd/examples/*; do
 	to=${example#contrib/}
 	install -D -m 0644 "$example" "$STAGE/examples/${to/systemd\/examples/systemd}"
 done

@@ -189,10 +189,14 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 			return err
 		}
 	}
-	d.metrics = metrics.New(metrics.Sources{
+	sources := metrics.Sources{
 		Blocked: func() int { return d.ledger.Blocked(d.Now(), d.window()) },
 		StoreUp: func() bool { return d.storeFault() == nil }, SetAside: d.setAside, DirectoryUp: d.directoryUp,
-	})
+	}
+	if d.shared != nil {
+		sources.SharedUp, sources.Waiting = func() bool { return d.shared.Away() == nil }, d.shared.Waiting
+	}
+	d.metrics = metrics.New(sources)
 	d.db.Measure = d.metrics.Stored
 	d.gate, err = gate.New(gate.Options{
 		Ledger: d.ledger, Journal: d.journal, IDs: ids, Host: d.host, Log: d.Log, Meter: hourMeter{d.metrics, d.hour},
