@@ -55,7 +55,8 @@ for example in $(find contrib/{postfix,dovecot,directory,prometheus,grafana} -ty
 	to=${example#contrib/}
 	install -D -m 0644 "$example" "$STAGE/examples/${to/systemd\/examples/systemd}"
 done
-for page in README.md docs/*.md; do # of two of a name, the one that leads through the others
+squeeze CHANGELOG.md "$STAGE/doc/changelog.gz"
+for page in README.md THIRD_PARTY_NOTICES.md docs/*.md; do # of two of a name, the one that leads through the others
 	squeeze "$page" "$STAGE/doc/$(basename "$page").gz"
 done
 
@@ -66,6 +67,9 @@ for one in "${wanted[@]}"; do
 		CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH go build -trimpath -buildvcs=false \
 			-ldflags "-s -w -X main.version=$PACKAGE_VERSION -X main.commit=$commit" -o "$program" ./cmd/portreeve
 	fi
-	go tool -modfile=packaging/tools.mod nfpm package \
-		--config packaging/nfpm.yaml --packager "$format" --target "$out" >/dev/null
+	# It says on standard output what went wrong, too.
+	said=$(go tool -modfile=packaging/tools.mod nfpm package --config packaging/nfpm.yaml --packager "$format" --target "$out") || {
+		echo "build.sh: $one: $said" >&2
+		exit 1
+	}
 done
