@@ -4,10 +4,17 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 COMMIT  ?= $(shell git rev-parse --verify --quiet HEAD 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
 
+# Tools that no package is built with; their own file keeps them from choosing versions for it.
+TOOL := go tool -modfile=tools.mod
+
 # The race detector needs a C compiler; the program itself never does.
 RACE := $(if $(shell command -v gcc),-race,)
 
-.PHONY: help build test lint vet unit real browser soak picture bench demo demo-stop fuzz clean
+# What generated pages are dated by: the time of the commit.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+export SOURCE_DATE_EPOCH
+
+.PHONY: no-trial help build manuals packages packaged test lint vet unit real pages browser monitoring trial vuln notices sbom soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,15 +22,45 @@ help: ## this list
 build: ## bin/portreeve, one static program
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/portreeve ./cmd/portreeve
 
-test: lint vet unit real browser ## everything: lint, vet, the tests in-process, on real Postfix and Dovecot, and in chromium
+manuals: ## build/man and build/completions, of the texts of --help and docs/configuration.md
+	rm -rf build/man build/completions
+	CGO_ENABLED=0 go run -tags manuals -buildvcs=false -ldflags '-X main.version=$(VERSION)' ./cmd/portreeve build
 
-lint: ## gofumpt and staticcheck
+packages: manuals ## build/packages: .deb and .rpm for amd64 and arm64
+	rm -rf build/packages
+	packaging/build.sh build/packages
+
+packaged: packages ## the packages: reproducible, lintian, and on clean hosts: install, stories, restart and upgrade under load, purge (Docker)
+	@if docker info >/dev/null 2>&1; then for suite in bookworm trixie; do integration/image.sh $$suite || exit 1; done; fi
+	@packaging/reproduce.sh & again=$$!; packaging/lint.sh & lint=$$!; integration/packaged/run.sh; status=$$?; \
+	wait $$again || status=1; wait $$lint || status=1; exit $$status
+
+# Where there is no Docker, contrib/docker cannot be tried; all else can.
+test: lint vet vuln unit real pages browser monitoring packaged $(if $(shell docker info 2>/dev/null),trial,no-trial) ## everything: lint, vet, known vulnerabilities, the tests in-process, on real Postfix and Dovecot, of the documentation, in chromium, in Prometheus, of the packages, and contrib/docker
+
+lint: ## gofumpt, staticcheck, and actionlint on the workflows
 	@unformatted=$$(go tool gofumpt -l .) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run go tool gofumpt -w on:"; echo "$$unformatted"; exit 1; fi
-	go tool staticcheck -tags real ./...
+	go tool staticcheck -tags real,packaged ./...
+	$(TOOL) actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
+
+# Whatever govulncheck finds fails; a build without a network goes on, and says so.
+vuln: ## known vulnerabilities in what the program calls (govulncheck), where their database can be reached
+	@found=$$($(TOOL) govulncheck ./... 2>&1); status=$$?; \
+	case "$$status $$found" in \
+	0*) echo "govulncheck: no known vulnerability is called" ;; \
+	1*"fetching vulnerabilities"*) echo "govulncheck: its database cannot be reached from here, so nothing was looked up; make vuln says more where it can" ;; \
+	*) echo "$$found"; exit 1 ;; esac
+
+notices: ## renews THIRD_PARTY_NOTICES.md
+	go run ./internal/thirdparty notices THIRD_PARTY_NOTICES.md
+
+sbom: build ## bin/portreeve.cdx.json, the program's bill of materials (CycloneDX)
+	go run ./internal/thirdparty sbom -version '$(VERSION)' bin/portreeve > bin/portreeve.cdx.json
 
 vet: ## go vet
-	go vet -tags real ./...
+	go vet -tags real,packaged ./...
+	go vet -tags manuals ./cmd/portreeve
 
 unit: ## the tests in-process, with the race detector where gcc is
 	@$(if $(RACE),:,echo "no gcc here: running the tests WITHOUT the race detector; apt-get install gcc libc6-dev")
@@ -32,8 +69,20 @@ unit: ## the tests in-process, with the race detector where gcc is
 real: ## the stories on real Postfix and Dovecot (Docker, or root on Debian)
 	integration/run.sh
 
+pages: ## every command of the documentation, on real Postfix and Dovecot (Docker, or root on Debian)
+	integration/pages/run.sh
+
 browser: ## the help-desk page in Debian's chromium (Docker, chromium here, or root on Debian)
 	integration/browser/run.sh
+
+monitoring: ## the alerts and the dashboard in Debian's Prometheus, on a daemon that runs (Docker, Prometheus here, or root on Debian)
+	integration/monitoring/run.sh
+
+trial: ## does what contrib/docker/README.md says, and compares the answers (Docker with compose)
+	integration/trial/run.sh
+
+no-trial:
+	@echo "no Docker here: contrib/docker is NOT tried; start Docker, and make trial"
 
 soak: ## kills by the fifty, and SOAK_MINUTES (20) of mixed traffic with bad days in between, on the real programs
 	KILLS=50 go test -count=1 -v -timeout 30m -run 'TestKilledUnderLoad|TestStoppedUnderLoad' ./internal/daemon
@@ -55,9 +104,9 @@ fuzz: ## every fuzz test for FUZZTIME each
 	@go list ./... | while read -r package; do \
 		for fuzz in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz'); do \
 			echo "$$package $$fuzz"; \
-			go test -run '^$$' -fuzz "^$$fuzz$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+			go test -run '^$$' -fuzz "^$$fuzz$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s "$$package" || exit 1; \
 		done; \
 	done
 
 clean: ## removes what make made
-	rm -rf bin
+	rm -rf bin build

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Builds the mail host's image, portreeve-test:SUITE, and the one of the tests,
-# portreeve-test:SUITE-servers: image.sh [bookworm|trixie]
+# Builds the mail host's image, portreeve-test:SUITE, the one of the tests,
+# portreeve-test:SUITE-servers, and that of the documentation's pages,
+# portreeve-test:SUITE-pages: image.sh [bookworm|trixie]
 #
 # Where Docker's registry cannot be reached and no base image is at hand, the
 # base is made from Debian's own packages, under the name that the Dockerfile
@@ -38,4 +39,5 @@ if ! have_image "$base" && ! timeout 120 docker pull --quiet "$base"; then
 fi
 docker build --quiet --target host --tag "portreeve-test:$suite" --build-arg "SUITE=$suite" . >/dev/null
 docker build --quiet --target servers --tag "portreeve-test:$suite-servers" --build-arg "SUITE=$suite" . >/dev/null
-echo "image.sh: portreeve-test:$suite and portreeve-test:$suite-servers are ready"
+docker build --quiet --target pages --tag "portreeve-test:$suite-pages" --build-arg "SUITE=$suite" . >/dev/null
+echo "image.sh: portreeve-test:$suite, -servers and -pages are ready"

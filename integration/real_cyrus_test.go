@@ -108,7 +108,7 @@ func TestCyrusAway(t *testing.T) {
 	}
 }
 
-// What docs/install.md warns of: Cyrus SASL has the same word for a wrong
+// What docs/by-hand.md warns of: Cyrus SASL has the same word for a wrong
 // password, for a password store behind saslauthd that is away, and for a sasldb
 // that is not there. Should a later version tell them apart, this test fails and
 // the table of maillog can follow.

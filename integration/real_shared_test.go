@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -250,10 +251,12 @@ func TestNetworkTakenAway(t *testing.T) {
 	if s := statusOf(t, a); s.Store.Kind != "valkey" || !strings.Contains(s.Store.Error, "shared store has been away since") {
 		t.Errorf("status says %+v", s.Store)
 	}
-	if !strings.Contains(metricsOf(t, a), "\nportreeve_store_up 0\n") {
-		t.Error("portreeve_store_up is not 0")
-	}
 	fails(t, a, guesser, 2)
+	for _, want := range []string{`\nportreeve_store_up 0\n`, `\nportreeve_shared_store_up 0\n`, `\nportreeve_shared_store_waiting [1-9]`} {
+		if page := metricsOf(t, a); !regexp.MustCompile(want).MatchString(page) {
+			t.Errorf("the metrics lack %q:\n%s", want, page)
+		}
+	}
 	fails(t, b, guesser, 1)
 	if got := failuresOn(t, a, guesser); got != 3 {
 		t.Errorf("alone it counts %d, want 3", got)
@@ -276,6 +279,9 @@ func TestNetworkTakenAway(t *testing.T) {
 
 	n.give(0)
 	waitFor(t, 10*time.Second, "the host has found the store", func() bool { s := statusOf(t, a); return s.Store.Up && s.Store.Waiting == 0 })
+	if page := metricsOf(t, a); !strings.Contains(page, "\nportreeve_shared_store_up 1\n") || !strings.Contains(page, "\nportreeve_shared_store_waiting 0\n") {
+		t.Errorf("afterwards the metrics say:\n%s", page)
+	}
 	for _, w := range []*real.World{a, b} {
 		if got := failuresOn(t, w, guesser); got != 4 {
 			t.Errorf("merged they count %d, want 4", got)

@@ -78,20 +78,23 @@ type vetter struct {
 	macros int // in a row
 }
 
-// envelopeLinger is how long a drain waits for a client that has sent MAIL and
-// not yet the message: long enough for a pipelining one, short for one that
-// would keep the daemon from restarting.
-const envelopeLinger = 2 * time.Second
+// activeLinger is how long a drain waits for a client that has sent MAIL and not yet
+// the message, and for one that has sent a command so lately that the next one may be
+// under way: long enough for one that is at it, short for one that would keep the
+// daemon from restarting. What Dovecot asks meanwhile waits for the next daemon, and
+// has 2 s for that (FACTS.md 2.6).
+const activeLinger = 1500 * time.Millisecond
 
-// linger is how long a drain waits here for the next frame.
-func (v *vetter) linger() time.Duration {
+// wait waits for the next frame, which a drain does not for long. Of a message that
+// has been refused nothing more is to come, only the next one.
+func (v *vetter) wait(p *listen.Pace, refused bool) error {
 	switch {
-	case v.state >= header:
-		return listen.DefaultDrain
-	case v.state == envelope:
-		return envelopeLinger
+	case v.state >= header && !refused:
+		return p.Wait(listen.DefaultDrain)
+	case v.state == envelope && !refused:
+		return p.Wait(activeLinger)
 	default:
-		return 0
+		return p.WaitLively(activeLinger)
 	}
 }
 

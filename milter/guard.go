@@ -105,12 +105,7 @@ func (g *guard) next() error {
 	if cap(g.frame) > keptFrame {
 		g.frame = nil
 	}
-	// A message that has begun is what a drain waits for, unless it is refused.
-	linger := g.vetter.linger()
-	if g.settled {
-		linger = 0
-	}
-	if err := g.pace.Wait(linger); err != nil {
+	if err := g.vetter.wait(g.pace, g.settled); err != nil {
 		return err
 	}
 	if _, err := g.in.Peek(1); err != nil {

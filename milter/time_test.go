@@ -92,15 +92,34 @@ func TestDrain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := start(t)
 				r.send(before)
-				synctest.Wait()
+				time.Sleep(500 * time.Millisecond)
 				r.cancel()
-				r.closesAfter(0)
+				r.closesAfter(time.Second) // 1.5 s after the last word
 				if r.errors.Load() != 0 {
 					t.Error(r.log.String())
 				}
 			})
 		})
+		t.Run(name+", idle", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := start(t)
+				r.send(before)
+				time.Sleep(2 * time.Second)
+				r.cancel()
+				r.closesAfter(0)
+			})
+		})
 	}
+	t.Run("in the middle of a session", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t)
+			r.send(negotiate, connect, helo)
+			r.cancel()
+			time.Sleep(time.Second)
+			r.want(r.send(mail, rcpt, subject, endOfHeader, endOfMsg), continues)
+			r.closesAfter(500 * time.Millisecond) // 1.5 s in all
+		})
+	})
 	t.Run("inside a message", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := start(t)
@@ -111,7 +130,7 @@ func TestDrain(t *testing.T) {
 			r.want(r.send(rcpt, subject, endOfHeader), continues)
 			<-time.After(15 * time.Second)
 			r.want(r.send(endOfMsg), continues)
-			r.closesAfter(0)
+			r.closesAfter(0) // 16 s after the drain began
 		})
 	})
 	t.Run("after a refused MAIL", func(t *testing.T) {
@@ -119,7 +138,7 @@ func TestDrain(t *testing.T) {
 			r := start(t)
 			r.send(negotiate, connect, helo, frame('M', str("<refuse@a.cz>")))
 			r.cancel()
-			r.closesAfter(0)
+			r.closesAfter(1500 * time.Millisecond)
 		})
 	})
 	t.Run("inside an envelope", func(t *testing.T) {
@@ -127,7 +146,7 @@ func TestDrain(t *testing.T) {
 			r := start(t)
 			r.send(negotiate, connect, helo, mail, rcpt)
 			r.cancel()
-			r.closesAfter(2 * time.Second)
+			r.closesAfter(1500 * time.Millisecond)
 		})
 	})
 	t.Run("inside a frame", func(t *testing.T) {
@@ -144,7 +163,7 @@ func TestDrain(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.want(r.read(), continues)
-			r.closesAfter(0)
+			r.closesAfter(1500 * time.Millisecond)
 		})
 	})
 }

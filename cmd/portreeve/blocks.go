@@ -19,8 +19,10 @@ func blocksCmd(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "blocks",
 		Short: "List the clients that are blocked now",
-		Long:  "List who is blocked, since when, until when, and by failed logins for which names.",
-		Args:  cobra.NoArgs,
+		Long: `List who is blocked, since when, until when, and by failed logins for which names.
+A block ends by itself when enough of its failures are older than the window.`,
+		Example: "  portreeve blocks\n  portreeve blocks --ip 192.0.2.0/24\n  portreeve blocks --login jan@domena.cz --since 2h --json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if r.Since, err = moment("since", since, time.Now()); err != nil {
@@ -66,9 +68,11 @@ func loginsText(logins []admin.LoginCount) string {
 
 func unblockCmd(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:     "unblock IP…",
-		Short:   "Lift the block of an address at once",
-		Long:    "Forget the failed logins of each address, and so lift its block. An address that is not blocked is no error.",
+		Use:   "unblock IP…",
+		Short: "Lift the block of an address at once",
+		Long: `Forget the failed logins of each address, and so lift its block, here and on every
+host that shares the store. An address that is not blocked is no error. If its
+program goes on with a wrong password, it will be blocked again.`,
 		Example: "  portreeve unblock 192.0.2.7 2001:db8::1",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -20,7 +20,17 @@ func checkCmd(g *globals) *cobra.Command {
 		Long: `Read the configuration and the directory that it names, look at this host's
 Postfix and Dovecot and at the running daemon, and report every problem with its
 remedy. Advice is printed as well; only problems give exit status 1. Nothing is
-changed; no daemon is needed. Run as root, or some files cannot be looked at.`,
+changed; no daemon is needed. Run as root, or some files cannot be looked at.
+
+Each line begins with the file and the line, or with the name of the check. What
+could not be looked at is said behind "not checked:".`,
+		Example: `  portreeve check
+
+  # a new configuration, before it is put in place
+  portreeve check --config /root/portreeve.toml.new --postfix-config-dir none --dovecot-config none
+
+  # for monitoring
+  portreeve check --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, state, problems := daemon.Load(g.config)

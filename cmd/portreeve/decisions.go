@@ -30,7 +30,8 @@ func decisionsCmd(g *globals) *cobra.Command {
 		Short: "List refusals, and what would have been refused, newest first",
 		Long: `List what was refused, newest first, and what would have been while a rule only
 observes. Equal refusals of one minute stand under one id; COUNT says how many.
-With --follow, list what comes from now on, oldest first, until interrupted.`,
+With --follow, list what comes from now on, oldest first, until interrupted; a
+daemon that is restarted meanwhile is waited for.`,
 		Example: "  portreeve decisions --login jan@domena.cz --since 2h\n  portreeve decisions --rule sender --observed --json\n  portreeve decisions --follow",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,7 +54,7 @@ With --follow, list what comes from now on, oldest first, until interrupted.`,
 				return err
 			}
 			if follow {
-				f := follower{out: cmd.OutOrStdout(), json: g.json, request: r}
+				f := follower{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), json: g.json, request: r}
 				return f.run(cmd.Context(), client.Decisions, now, time.NewTicker(time.Second).C)
 			}
 			entries, err := client.Decisions(cmd.Context(), r)

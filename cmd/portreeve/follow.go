@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -21,27 +22,40 @@ const mostAtOnce = 10000
 // follower prints refusals as they come.
 type follower struct {
 	out     io.Writer
+	errOut  io.Writer // what the asker should know besides
 	json    bool
 	request admin.DecisionsRequest
 
 	seen map[string]time.Time // ids that were printed, while a look may bring them again
 }
 
-// run looks at each tick until ctx ends. begin is where "from now on" begins.
+// run looks at each tick until ctx ends. begin is where "from now on" begins. A daemon
+// that goes away after its first answer is waited for: while it is restarted nobody is
+// refused, and what it knew it knows afterwards.
 func (f *follower) run(ctx context.Context, ask func(context.Context, admin.DecisionsRequest) ([]journal.Entry, error), begin time.Time, tick <-chan time.Time) error {
 	f.request.Limit = mostAtOnce
 	if f.request.Since.IsZero() {
 		f.request.Since = begin
 	}
-	from := f.request.Since
+	from, away := f.request.Since, false
 	for {
 		entries, err := ask(ctx, f.request)
 		switch {
 		case ctx.Err() != nil:
 			return nil // interrupted, as it must be in the end
+		case errors.Is(err, admin.ErrAway) && f.seen != nil:
+			if !away {
+				fmt.Fprintf(f.errOut, "portreeve: %v: waiting until it answers again\n", err)
+			}
+			away = true
+			if !wait(ctx, tick) {
+				return nil
+			}
+			continue // from where the last answer was
 		case err != nil:
 			return err
 		}
+		away = false
 		if f.seen == nil {
 			f.seen = map[string]time.Time{}
 			if !f.json {
@@ -62,6 +76,16 @@ func (f *follower) run(ctx context.Context, ask func(context.Context, admin.Deci
 				f.forget(back)
 			}
 		}
+	}
+}
+
+// wait is false when ctx has ended.
+func wait(ctx context.Context, tick <-chan time.Time) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-tick:
+		return true
 	}
 }
 

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"regexp"
-	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -28,12 +25,6 @@ const (
 
 // errFinding ends a verb that has said what it found.
 var errFinding = errors.New("finding")
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-}
 
 // run is main without the process: it returns the exit status.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
@@ -70,7 +61,20 @@ func newRoot() *cobra.Command {
 Postfix, counts failed logins per client address, refuses relaying, lets SMTP
 after POP clients in, and says why in a reply that a help desk can look up.
 
-Exit status: 0 done, 1 a finding or a refusal, 2 a usage or operational error.`,
+The daemon is "portreeve serve"; all other verbs are for people. Most of them ask
+the running daemon. Those that need none: check, setup, replay, version, and test
+with --offline.`,
+		Example: `  # from nothing to enforced
+  portreeve setup dovecot --apply --reload
+  portreeve setup postfix --apply --reload
+  portreeve check
+
+  # a customer's error message
+  portreeve explain '550 5.1.0 0kHG086hcEUJCINrgXbGZl authentication failed'
+
+  # who is blocked, and let in again
+  portreeve blocks
+  portreeve unblock 192.0.2.7`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.ArbitraryArgs,
@@ -91,6 +95,11 @@ Exit status: 0 done, 1 a finding or a refusal, 2 a usage or operational error.`,
 	for _, c := range root.Commands() {
 		c.Args = usage(c.Args)
 	}
+	describe(root)
+	completeVerbs(g, root)
+	cobra.AddTemplateFunc("indented", indented)
+	root.SetUsageTemplate(root.UsageTemplate() + exitTemplate)
+	root.CompletionOptions.HiddenDefaultCmd = true // packages bring the completions
 	return root
 }
 

@@ -36,10 +36,7 @@ enforced; rules that only observe by name are counted apart.
 
 The server's port is told by the syslog_name of master.cf: postfix is 25,
 postfix/submission 587, postfix/submissions and postfix/smtps 465. Say others
-with --port.
-
-Exit status: 0 when the logs were read, whatever they hold; 2 a usage or
-operational error.`,
+with --port.`,
 		Example: "  portreeve replay /var/log/mail.log*\n  portreeve replay --since 7d --port customers=587 /var/log/mail.log /var/log/mail.log.1\n  journalctl -o short-iso -t postfix/smtpd … | portreeve replay -",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

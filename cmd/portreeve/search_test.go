@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +160,59 @@ func TestFollow(t *testing.T) {
 	}
 	if len(f.seen) > 2 {
 		t.Errorf("%d ids are remembered", len(f.seen))
+	}
+}
+
+// A daemon that is restarted is waited for: said once, nothing left out, nothing twice.
+func TestFollowOverARestart(t *testing.T) {
+	at := func(id string, after time.Duration) journal.Entry {
+		return journal.Entry{ID: id, Time: noon.Add(after), Rule: "sender", Reply: "550", Stage: "mail"}
+	}
+	gone := fmt.Errorf("the daemon cannot be reached: no such socket%w", admin.ErrAway)
+	looks := []struct {
+		entries []journal.Entry
+		err     error
+	}{
+		{[]journal.Entry{at("a", time.Second)}, nil},
+		{nil, gone},
+		{nil, gone},
+		{[]journal.Entry{at("c", 3*time.Minute), at("b", 50*time.Second+time.Second), at("a", time.Second)}, nil},
+		{nil, gone},
+		{[]journal.Entry{at("d", 5*time.Minute)}, nil},
+		{nil, errors.New("disk full")},
+	}
+	tick := make(chan time.Time, len(looks))
+	for i := range looks {
+		tick <- noon.Add(time.Duration(i+1) * time.Minute)
+	}
+	var asked []time.Time
+	ask := func(_ context.Context, r admin.DecisionsRequest) ([]journal.Entry, error) {
+		asked = append(asked, r.Since)
+		look := looks[len(asked)-1]
+		return look.entries, look.err
+	}
+	var out, errOut bytes.Buffer
+	f := follower{out: &out, errOut: &errOut, json: true}
+	if err := f.run(t.Context(), ask, noon, tick); err == nil || err.Error() != "disk full" {
+		t.Errorf("what the daemon says is wrong: %v", err)
+	}
+	if got := regexp.MustCompile(`"id":"(\w)"`).FindAllString(out.String(), -1); strings.Join(got, "") != `"id":"a""id":"b""id":"c""id":"d"` {
+		t.Errorf("printed %q", got)
+	}
+	const said = "portreeve: the daemon cannot be reached: no such socket: waiting until it answers again\n"
+	if errOut.String() != said+said { // once in each absence
+		t.Errorf("said %q", errOut.String())
+	}
+	// While it is away, the time from which it is asked stands still.
+	for i, want := range []time.Duration{0, 50 * time.Second, 50 * time.Second, 50 * time.Second, 230 * time.Second, 230 * time.Second} {
+		if got := asked[i].Sub(noon); got != want {
+			t.Errorf("look %d is from %s on, want %s", i+1, got, want)
+		}
+	}
+	// One that was never there is an error at once.
+	f = follower{out: &out, errOut: &errOut}
+	if err := f.run(t.Context(), func(context.Context, admin.DecisionsRequest) ([]journal.Entry, error) { return nil, gone }, noon, tick); !errors.Is(err, admin.ErrAway) {
+		t.Errorf("without a daemon: %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,17 @@ func serveCmd(g *globals) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the daemon",
 		Long: `Run the daemon in the foreground until SIGTERM, then finish what has begun and
-stop, within 30 seconds. SIGHUP reads configuration and directory again.`,
+stop, within 30 seconds. SIGHUP reads configuration and directory again.
+
+It logs to standard error, tells systemd when it is ready, and says at its start
+which rules have no witness: without listen.auth, listen.sasl or a mail log,
+nobody tells it of failed logins. It needs no root: a user of its own, who may
+write to the directories of its sockets and its store, is enough.`,
+		Example: `  # as the service does it
+  portreeve serve --config /etc/portreeve/portreeve.toml
+
+  # without systemd, as the user portreeve
+  setpriv --reuid portreeve --regid portreeve --init-groups portreeve serve`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if g.json {
@@ -28,12 +39,24 @@ stop, within 30 seconds. SIGHUP reads configuration and directory again.`,
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
-			return portreeve.Run(cmd.Context(), portreeve.Options{
-				ConfigPath: g.config, Version: version, Reload: hup, Reloading: tellReload,
-			}, func() { tellSystemd(cmd, daemon.SdNotifyReady) })
+			o := portreeve.Options{
+				ConfigPath: g.config, Version: version, Reload: hup, Reloading: tellReload, Sockets: activation.Files(true),
+			}
+			limit, err := daemon.SdWatchdogEnabled(false)
+			if err != nil {
+				return fmt.Errorf("reading systemd's WATCHDOG_USEC: %w: give WatchdogSec= of the unit a time", err)
+			}
+			if limit > 0 {
+				o.AliveEvery = limit / signsPerLimit
+				o.Alive = func() { tellSystemd(cmd, daemon.SdNotifyWatchdog) }
+			}
+			return portreeve.Run(cmd.Context(), o, func() { tellSystemd(cmd, daemon.SdNotifyReady) })
 		},
 	}
 }
+
+// signsPerLimit: a busy machine may miss one, and a second.
+const signsPerLimit = 3
 
 // tellSystemd notifies the service manager, if one started us.
 func tellSystemd(cmd *cobra.Command, state string) {
@@ -57,7 +80,10 @@ func versionCmd(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print version, commit and Go",
-		Args:  cobra.NoArgs,
+		Long: `Print the version of this program, the commit that it was built from, and the
+version of Go. The running daemon may be an older one: "portreeve status" tells.`,
+		Example: "  portreeve version\n  portreeve version --json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if g.json {
 				return printJSON(cmd.OutOrStdout(), map[string]string{"version": version, "commit": commit, "go": runtime.Version()})

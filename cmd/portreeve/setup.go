@@ -27,6 +27,13 @@ The order in which mail is neither refused nor deferred unseen:
   3. portreeve setup postfix --apply --reload
   4. portreeve check, and look at portreeve decisions for some days
   5. mode = "enforce", and portreeve reload`,
+		Example: `  # look first, then do it
+  portreeve setup dovecot
+  portreeve setup dovecot --apply --reload
+
+  # and back: Postfix first, since it asks at what Dovecot's setup made
+  portreeve setup postfix --undo --reload
+  portreeve setup dovecot --undo --reload`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return fmt.Errorf("say what to set up, postfix or dovecot: run `%s --help`", cmd.CommandPath())
@@ -60,7 +67,17 @@ func setupPostfixCmd(g *globals) *cobra.Command {
 		Short: "Show or make the changes to main.cf and master.cf",
 		Long: `Show what would change in main.cf and master.cf so that Postfix asks Portreeve on
 the ports of [ports]. Milters, restrictions and comments that are there stay.
-Services on 587 and 465 are added where nobody serves these ports.`,
+Services on 587 and 465 are added where nobody serves these ports.
+
+--apply refuses where mail would be deferred or customers refused by surprise, and
+says why; whatever it complains of, nothing has been changed then. --undo puts
+back what the last --apply found, unless somebody has edited a file since.`,
+		Example: `  portreeve setup postfix
+  portreeve setup postfix --apply --reload
+  portreeve setup postfix --undo --reload
+
+  # another instance of Postfix
+  portreeve setup postfix --postfix-config-dir /etc/postfix-out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch f.host.Recipe = setup.Recipe(recipe); f.host.Recipe {
@@ -85,7 +102,13 @@ func setupDovecotCmd(g *globals) *cobra.Command {
 		Long: `Show the file that would make Dovecot 2.3 or 2.4 ask Portreeve about logins, and
 what of it Dovecot does already. The token and a nonce go into a file that only
 root may read; a token file that portreeve.toml names and that does not exist is
-made with a random one.`,
+made with a random one.
+
+With --undo, --reload restarts Dovecot: a reload that turns its own penalty on
+again would end its master process (seen with 2.3.19 and 2.4.1).`,
+		Example: `  portreeve setup dovecot
+  portreeve setup dovecot --apply --reload
+  portreeve setup dovecot --undo --reload`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, g, "dovecot") },
 	}

@@ -16,7 +16,11 @@ func statusCmd(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show how the daemon is",
-		Args:  cobra.NoArgs,
+		Long: `Show since when the daemon is up, its mode, what it listens at, what it has decided,
+and how the store and the directory are. What needs somebody stands at the end,
+behind "warning".`,
+		Example: "  portreeve status\n  portreeve status --json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {
@@ -52,7 +56,11 @@ func statusCmd(g *globals) *cobra.Command {
 				{"errors", fmt.Sprintf("%d protocol errors, %d failed look-ups, %d not stored", s.Counts.ProtocolErrors, s.Counts.FailedLookups, s.Counts.Unrecorded)},
 			}
 			for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
-				rows = append(rows, []string{"listen." + name, s.Listeners[name]})
+				at := s.Listeners[name]
+				if slices.Contains(s.Passed, name) {
+					at += ", opened by the service manager, open while the daemon restarts"
+				}
+				rows = append(rows, []string{"listen." + name, at})
 			}
 			for _, file := range s.Store.SetAside {
 				rows = append(rows, []string{"damaged store", shown(file) + ": see what is to be saved, and remove it"})
@@ -96,8 +104,11 @@ func reloadCmd(g *globals) *cobra.Command {
 		Use:   "reload",
 		Short: "Make the daemon read configuration and directory again",
 		Long: `Make the daemon read configuration and directory again. A file with a problem
-changes nothing; all its problems are reported.`,
-		Args: cobra.NoArgs,
+changes nothing; all its problems are reported. Keys that take effect at the next
+start only (listeners, the store) are named. What was cached of a directory is
+forgotten.`,
+		Example: "  portreeve check && portreeve reload",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := g.client()
 			if err != nil {

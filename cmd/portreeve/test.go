@@ -30,8 +30,15 @@ rule in order with the facts that it asked for. Nothing is counted or recorded.
 With --offline no daemon is asked: the rules are those of the configuration's
 files, and nobody has failed logins, POP logins or a quota. Exit status 1 when
 the client would be refused.`,
-		Example: "  portreeve test --client-ip 192.0.2.7 --port 587 --login jan@domena.cz --sender jan@seznam.cz",
-		Args:    cobra.NoArgs,
+		Example: `  portreeve test --client-ip 192.0.2.7 --port 587 --login jan@domena.cz --sender jan@seznam.cz
+
+  # mail from outside to this server's own domain
+  portreeve test --client-ip 198.51.100.4 --port 25 --sender x@example.net --recipient jan@domena.cz
+
+  # the header rules, and rules that no daemon runs yet
+  portreeve test --client-ip 192.0.2.7 --port 587 --login jan@domena.cz --sender jan@domena.cz --message letter.eml
+  portreeve test --offline --config new.toml --client-ip 192.0.2.7 --port 587 --login jan@domena.cz --sender jan@domena.cz`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range []string{"client-ip", "port", "sender"} {
 				if !cmd.Flags().Changed(name) {

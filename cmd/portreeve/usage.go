@@ -14,7 +14,9 @@ func usageCmd(g *globals) *cobra.Command {
 	return accountCmd(g, &cobra.Command{
 		Use:   "usage LOGIN",
 		Short: "Show what an account has used of its sending limits",
-		Long:  "Show the messages and recipients of the hour before, what is under way, and what is left.",
+		Long: `Show the messages and recipients of the hour before, what is under way, and what is
+left of the limits: the account's own, or those of [quota].`,
+		Example: "  portreeve usage jan@domena.cz\n  portreeve usage jan@domena.cz --json",
 	}, (*admin.Client).Usage)
 }
 
@@ -22,7 +24,9 @@ func resetCmd(g *globals) *cobra.Command {
 	return accountCmd(g, &cobra.Command{
 		Use:   "reset LOGIN",
 		Short: "Start the sending limits of an account afresh",
-		Long:  "Forget what the account has sent within the hour before. Messages that are under way stay counted.",
+		Long: `Forget what the account has sent within the hour before, so that it may send again
+at once. Messages that are under way stay counted.`,
+		Example: "  portreeve reset jan@domena.cz",
 	}, (*admin.Client).Reset)
 }
 

@@ -159,7 +159,7 @@ func TestUnblockSays(t *testing.T) {
 func TestStatusShows(t *testing.T) {
 	a := &answers{status: admin.Status{
 		Version: "1.2", Host: "mx.test", Since: noon, Now: noon.Add(90 * time.Minute), Mode: "enforce", Observe: []string{"sender", "relay"},
-		Config: "/etc/p.toml", Loaded: noon.Add(time.Hour), Listeners: map[string]string{"policy": "unix:/p", "auth": "inet:127.0.0.1:9192"},
+		Config: "/etc/p.toml", Loaded: noon.Add(time.Hour), Listeners: map[string]string{"policy": "unix:/p", "auth": "inet:127.0.0.1:9192"}, Passed: []string{"policy"},
 		Store:   admin.StoreStatus{Kind: "embedded", Path: "/var/p.db", Error: "disk full"},
 		Guessed: 7, Guesses: []admin.Guess{
 			{Login: "jan@domena.cz", ID: someID, Since: noon, Until: noon.Add(time.Hour), Failures: 51},
@@ -175,7 +175,7 @@ func TestStatusShows(t *testing.T) {
 		`(?m)^blocked clients +3$`, `(?m)^decisions +10 passed, 4 refused, 2 observed, 1 delayed$`, `(?m)^login reports +7$`,
 		`(?m)^guessed logins +7: jan@domena\.cz \(51 failures, until 2026-11-22 13:00:00 UTC\), \?\[2Jx@y \(52 `,
 		`(?m)^errors +1 protocol errors, 5 failed look-ups, 6 not stored$`,
-		`(?ms)^listen\.auth +inet:127\.0\.0\.1:9192$.*^listen\.policy +unix:/p$`, `(?m)^warning +nobody tells of failed logins$`)
+		`(?ms)^listen\.auth +inet:127\.0\.0\.1:9192$.*^listen\.policy +unix:/p, opened by the service manager, open while the daemon restarts$`, `(?m)^warning +nobody tells of failed logins$`)
 	if status != 0 {
 		t.Errorf("status %d", status)
 	}

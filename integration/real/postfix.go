@@ -54,7 +54,7 @@ func (i *Instance) overrides() []string {
 		// The line that contrib/postfix/main.cf has commented out.
 		set = append(set, "smtpd_sasl_path = portreeve/sasl.sock")
 	case RecipeSASLDB, RecipeSASLAuthd:
-		// What docs/install.md says of hosts with Cyrus SASL.
+		// What docs/by-hand.md says of hosts with Cyrus SASL.
 		set = append(set, "smtpd_sasl_type = cyrus", "smtpd_sasl_path = smtpd", "cyrus_sasl_config_path = "+i.cyrusConfig())
 	case RecipeSyslog:
 		return set

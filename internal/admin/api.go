@@ -23,6 +23,7 @@ type Status struct {
 	Config    string            `json:"config"`
 	Loaded    time.Time         `json:"loaded"` // when the configuration in force was read
 	Listeners map[string]string `json:"listeners"`
+	Passed    []string          `json:"passed"` // of them: opened by the service manager, who keeps them across a restart
 	Directory []SourceStatus    `json:"directory"`
 	Store     StoreStatus       `json:"store"`
 	Blocked   int               `json:"blocked_clients"`

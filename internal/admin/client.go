@@ -6,14 +6,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
+	"syscall"
 	"time"
 
 	"portreeve/journal"
 )
+
+// ErrAway marks an error after which the daemon may come back by itself: it is being
+// restarted. It has no text of its own.
+var ErrAway = errors.New("")
 
 // Client asks a running daemon.
 type Client struct {
@@ -58,7 +64,10 @@ func call[Out any](ctx context.Context, c *Client, path string, in any) (out Out
 		}
 		return out, fmt.Errorf("the daemon says: %s", p.Error)
 	}
-	if err := json.NewDecoder(res.Body).Decode(&out); err != nil {
+	switch err := json.NewDecoder(res.Body).Decode(&out); {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return out, fmt.Errorf("the daemon ended while it answered: %w: ask again%w", err, ErrAway)
+	case err != nil:
 		return out, fmt.Errorf("reading the daemon's answer: %w: is it of the same version?", err)
 	}
 	return out, nil
@@ -70,17 +79,16 @@ func unreachable(err error) error {
 	if errors.As(err, &asked) {
 		err = asked.Err
 	}
-	remedy := "start it with `portreeve serve`, or name its configuration with --config"
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		remedy = "run this as root or as a member of the daemon's group"
+		return fmt.Errorf("the daemon cannot be reached: %w: run this as root or as a member of the daemon's group", err)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("the daemon was not waited for: %w: ask again", err)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("the daemon does not answer: %w: see its log", err)
+		return fmt.Errorf("the daemon does not answer: %w: see its log%w", err, ErrAway)
 	}
-	return fmt.Errorf("the daemon cannot be reached: %w: %s", err, remedy)
+	return fmt.Errorf("the daemon cannot be reached: %w: start it with `portreeve serve`, or name its configuration with --config%w", err, ErrAway)
 }
 
 // Status asks how the daemon is.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,10 +93,18 @@ func TestClientSentences(t *testing.T) {
 		})
 	}
 	hangUp := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	half := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		if _, err := w.Write([]byte(`{"version":"1`)); err != nil {
+			t.Error(err)
+		}
+	})
+	away := []string{"half an answer", "hung up"} // a daemon that is restarted
 	for name, tt := range map[string]struct {
 		daemon http.Handler
 		want   string
 	}{
+		"half an answer":      {half, "the daemon ended while it answered: unexpected EOF: ask again"},
 		"a problem":           {Handler(&daemon{err: errors.New("disk full: make room")}, slog.New(slog.DiscardHandler)), "the daemon says: disk full: make room"},
 		"a problem of ours":   {answers(400, `{"error":"give an address"}`), "the daemon says: give an address"},
 		"no JSON":             {answers(502, "Bad Gateway"), "the daemon answered 502 Bad Gateway: see its log"},
@@ -107,6 +116,9 @@ func TestClientSentences(t *testing.T) {
 		_, err := listen(t, tt.daemon).Status(t.Context())
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "http://") {
 			t.Errorf("%s: %v, want %s", name, err, tt.want)
+		}
+		if got := errors.Is(err, ErrAway); got != slices.Contains(away, name) {
+			t.Errorf("%s: worth waiting for: %t", name, got)
 		}
 	}
 }

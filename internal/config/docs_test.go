@@ -1,8 +1,10 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -55,5 +57,58 @@ func section(t *testing.T, text, name string, table reflect.Type) {
 		if !strings.Contains(part, "| `"+key+"` |") {
 			t.Errorf("%s.%s is not documented", name, key)
 		}
+	}
+}
+
+// heading and keyRow are a section of docs/configuration.md, and a key of it with
+// its default.
+var (
+	heading = regexp.MustCompile(`(?m)^### \[([a-z_.]+)\]$`)
+	keyRow  = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| `([^`]+)` \\|")
+)
+
+// What docs/configuration.md calls the defaults, written into a file, loads and
+// means what an empty file means: so no key is invented, and no default is wrong.
+func TestDocumentedDefaults(t *testing.T) {
+	body, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(string(body), "## accounts.toml")
+	text = heading.ReplaceAllString(text, "\n### $1\n")
+	var file strings.Builder
+	keys := 0
+	for line := range strings.Lines(text) {
+		if name, found := strings.CutPrefix(line, "### "); found {
+			fmt.Fprintf(&file, "[%s]\n", strings.TrimSpace(name))
+		}
+		if m := keyRow.FindStringSubmatch(line); m != nil {
+			keys++
+			fmt.Fprintf(&file, "%s = %s\n", m[1], m[2])
+		}
+	}
+	if keys < 90 {
+		t.Errorf("only %d keys were found", keys)
+	}
+	documented, empty := load(t, strings.Replace(file.String(), "[replies]\n", "", 1)), load(t, "")
+	documented.Path, empty.Path = "", ""
+	if got, want := fmt.Sprintf("%+v", documented), fmt.Sprintf("%+v", empty); got != want {
+		t.Errorf("docs/configuration.md tells other defaults:\n%s\n%s", got, want)
+	}
+}
+
+// The example on top of the page is one that loads.
+func TestDocumentedExample(t *testing.T) {
+	body, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(body), "```toml\n")
+	example, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("docs/configuration.md has no example")
+	}
+	if c := load(t, example); c.Mode != ModeObserve || c.AuthPolicy.Token == "" {
+		t.Errorf("the example means %+v", c)
 	}
 }

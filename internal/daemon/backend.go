@@ -27,17 +27,20 @@ func (b backend) Status(context.Context) (admin.Status, error) {
 	s := admin.Status{
 		Version: b.Version, Host: b.host, Since: b.since.UTC(), Now: b.Now().UTC(),
 		Mode: string(c.Mode), Observe: []string{}, Config: c.Path, Loaded: b.loaded.Load().UTC(),
-		Listeners: map[string]string{},
+		Listeners: map[string]string{}, Passed: []string{},
 		Directory: b.directoryStatus(c),
 		Store:     admin.StoreStatus{Kind: string(c.Store.Kind), Path: c.Store.Path, Up: true},
 		Blocked:   b.ledger.Blocked(b.Now(), b.window()), Counts: b.metrics.Counts(), Talkers: b.talkers.top(b.Now()),
-		Warnings: append([]string{}, warnings(c)...),
+		Warnings: append([]string{}, b.warnings(c)...),
 	}
 	for _, rule := range c.Observe {
 		s.Observe = append(s.Observe, string(rule))
 	}
 	for _, l := range b.sockets {
 		s.Listeners[l.name] = l.address.String()
+		if l.passed {
+			s.Passed = append(s.Passed, l.name)
+		}
 	}
 	guessed := b.ledger.Guessed(b.Now(), gate.Counting(b.gate.State().Policy).Login)
 	s.Guessed, s.Guesses = len(guessed), []admin.Guess{}

@@ -36,6 +36,12 @@ type Options struct {
 	Reload     <-chan os.Signal // SIGHUP; nil: none
 	// Reloading is told before and after a reload (systemd).
 	Reloading func(done bool)
+	// Sockets are listening sockets that the service manager has opened, for the
+	// listeners at their addresses.
+	Sockets []*os.File
+	// Alive is told every AliveEvery, as long as the daemon can decide; nil: nobody is.
+	Alive      func()
+	AliveEvery time.Duration
 	// Directory stands in front of every directory that is opened; nil: nothing
 	// does. It is how a test makes one fail.
 	Directory func(directory.Directory) directory.Directory
@@ -57,6 +63,7 @@ type Daemon struct {
 	hour    *web.Hour
 	sources *sources      // of the directory
 	sockets []socket      // that are open, since the start
+	unused  []string      // sockets of the service manager's at which nobody listens
 	level   slog.LevelVar // of the log, unless Options.Log is set
 
 	reloading sync.Mutex // one at a time
@@ -87,11 +94,12 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := openListeners(c)
+	listeners, unused, err := openListeners(c, o.Sockets)
 	if err != nil {
 		return errors.Join(err, d.sources.close(), d.leave(), d.db.Close())
 	}
-	for _, w := range warnings(c) {
+	d.unused = unused
+	for _, w := range d.warnings(c) {
 		d.Log.Warn(w)
 	}
 	var told atomic.Int64
@@ -181,10 +189,14 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 			return err
 		}
 	}
-	d.metrics = metrics.New(metrics.Sources{
+	sources := metrics.Sources{
 		Blocked: func() int { return d.ledger.Blocked(d.Now(), d.window()) },
 		StoreUp: func() bool { return d.storeFault() == nil }, SetAside: d.setAside, DirectoryUp: d.directoryUp,
-	})
+	}
+	if d.shared != nil {
+		sources.SharedUp, sources.Waiting = func() bool { return d.shared.Away() == nil }, d.shared.Waiting
+	}
+	d.metrics = metrics.New(sources)
 	d.db.Measure = d.metrics.Stored
 	d.gate, err = gate.New(gate.Options{
 		Ledger: d.ledger, Journal: d.journal, IDs: ids, Host: d.host, Log: d.Log, Meter: hourMeter{d.metrics, d.hour},
@@ -232,6 +244,15 @@ func (d *Daemon) use(c *config.Config, state gate.State) {
 }
 
 func (d *Daemon) window() ledger.Window { return gate.Window(d.gate.State().Policy) }
+
+// warnings are those of the configuration and of what the service manager opened.
+func (d *Daemon) warnings(c *config.Config) []string {
+	list := warnings(c)
+	for _, at := range d.unused {
+		list = append(list, fmt.Sprintf("the service manager listens at %s, and no key of [listen] does: who connects there waits in vain; set the key, or disable the socket's unit", at))
+	}
+	return list
+}
 
 // warnings says which rules have no witness, and what else a postmaster should
 // know at start.

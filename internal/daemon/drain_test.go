@@ -44,8 +44,8 @@ func ends(t testing.TB, what string, c io.Reader) {
 	}
 }
 
-// SIGTERM: what is idle is closed at once, what has begun is finished, and what
-// it led to is stored.
+// SIGTERM: what is idle is closed, what has begun is finished, and what it led to is
+// stored.
 func TestDrain(t *testing.T) {
 	h := start(t, plain)
 	request := envelope{client: "192.0.2.9", login: "jan@domena.cz", sender: "jan@seznam.cz"}.String()
@@ -65,15 +65,11 @@ func TestDrain(t *testing.T) {
 	h.report("submission", "192.0.2.9", "jan@domena.cz", false) // leaves a connection that is kept alive
 
 	h.end()
-	h.closing("policy.sock", "milter.sock", "admin.sock")
-	ends(t, "the idle policy connection", idleReader)
-	ends(t, "the idle milter connection", idleMilter)
-	ends(t, "the milter connection between messages", betweenMilter)
-
-	if got := exchange(t, halfPolicy, halfReader, request[100:]); got != "550 5.1.0 <jan@seznam.cz> sender rejected" {
-		t.Errorf("the request that had begun is answered %q", got)
+	h.closing("milter.sock")
+	// What the session inside a message needs is answered as long as it lasts.
+	if got := h.ask(envelope{client: "192.0.2.9", login: "jan@domena.cz", sender: "jan@domena.cz"}); got != "DUNNO" {
+		t.Errorf("the policy service says %q while the milter drains", got)
 	}
-	ends(t, "the policy connection after its request", halfReader)
 	for i, refusal := range []string{
 		insideMilter.rcpt("x@seznam.cz"), insideMilter.header("From", "jan@domena.cz"), insideMilter.endOfHeader(), insideMilter.endOfMessage(),
 	} {
@@ -82,6 +78,14 @@ func TestDrain(t *testing.T) {
 		}
 	}
 	ends(t, "the milter connection after its message", insideMilter)
+	ends(t, "the idle milter connection", idleMilter)
+	ends(t, "the milter connection between messages", betweenMilter)
+	h.closing("policy.sock", "admin.sock")
+	ends(t, "the idle policy connection", idleReader)
+	if got := exchange(t, halfPolicy, halfReader, request[100:]); got != "550 5.1.0 <jan@seznam.cz> sender rejected" {
+		t.Errorf("the request that had begun is answered %q", got)
+	}
+	ends(t, "the policy connection after its request", halfReader)
 	h.wait()
 
 	h.run()

@@ -23,7 +23,7 @@ func (h *host) inside() (d *Daemon) {
 		if err != nil {
 			return err
 		}
-		sockets, err := openListeners(c)
+		sockets, _, err := openListeners(c, nil)
 		if err != nil {
 			return errors.Join(err, opened.db.Close())
 		}

@@ -173,7 +173,10 @@ func TestListenerFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sockets := must[[]socket](t)(openListeners(c))
+	sockets, _, err := openListeners(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- d.serve(t.Context(), c, sockets, func() { sockets[0].ln.Close() }) }()
 	if err := <-ended; err == nil || !strings.HasPrefix(err.Error(), "listen.policy: serve policy on ") {

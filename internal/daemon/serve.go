@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"portreeve/authpolicy"
@@ -32,6 +34,11 @@ const (
 	// shrinkEvery is how often the journal is held to its size.
 	shrinkEvery = 30 * time.Second
 
+	// othersAfter is how long the policy service, the auth policy and the SASL relay go
+	// on at most when the daemon has been told to stop: a session that the milter waits
+	// for (activeLinger there) cannot go on without them.
+	othersAfter = 2 * time.Second
+
 	// Postfix's processes run as another user; the directory protects the socket.
 	frontMode = 0o666
 	// The admin socket is for the daemon's user and group.
@@ -44,6 +51,8 @@ type socket struct {
 	address listen.Address
 	mode    fs.FileMode
 	ln      net.Listener // once opened
+	passed  bool         // by the service manager, which keeps it
+	full    *atomic.Bool // whether it has no place for another connection
 }
 
 // configured lists the listeners that are on.
@@ -64,21 +73,27 @@ func configured(c *config.Config) []socket {
 	return on
 }
 
-// openListeners opens every listener or none.
-func openListeners(c *config.Config) ([]socket, error) {
-	var opened []socket
+// openListeners opens every listener or none. What the service manager opened at a
+// listener's address is taken as it is, with its owner and mode; what it opened at
+// others is left to it, and named.
+func openListeners(c *config.Config, files []*os.File) (opened []socket, unused []string, err error) {
+	passed, err := listen.Inherit(files)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, s := range configured(c) {
-		ln, err := listen.Open(s.address, s.mode)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("opening listen.%s: %w", s.name, err), closeListeners(opened))
+		s.ln, s.full = passed.Take(s.address), &atomic.Bool{}
+		if s.passed = s.ln != nil; !s.passed {
+			if s.ln, err = listen.Open(s.address, s.mode); err != nil {
+				return nil, nil, errors.Join(fmt.Errorf("opening listen.%s: %w", s.name, err), closeListeners(opened), passed.Close())
+			}
 		}
-		s.ln = ln
 		if s.address.Network == "tcp" {
-			s.address.Addr = ln.Addr().String() // port 0 has become a real one
+			s.address.Addr = s.ln.Addr().String() // port 0 has become a real one
 		}
 		opened = append(opened, s)
 	}
-	return opened, nil
+	return opened, passed.Unused(), passed.Close()
 }
 
 // serve runs everything until ctx ends or one listener fails.
@@ -90,15 +105,28 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 		return errors.Join(err, closeListeners(sockets))
 	}
 	d.sockets = sockets
+	// The milter's sessions end first: what Postfix and Dovecot ask meanwhile for one
+	// of them is answered, and the others go on for as long.
+	others, stopOthers := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopOthers()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(othersAfter, stopOthers) })()
+	if c.Listen.Milter.Addr == "" {
+		defer context.AfterFunc(ctx, stopOthers)()
+	}
 	var (
 		running sync.WaitGroup
 		mu      sync.Mutex
 		errs    []error
 	)
 	for _, s := range sockets {
-		d.Log.Info("listening", "listener", s.name, "address", s.address.String())
+		d.Log.Info("listening", "listener", s.name, "address", s.address.String(), "passed", s.passed)
 		running.Go(func() {
-			if err := d.front(ctx, c, s); err != nil {
+			until := others
+			if s.name == "milter" {
+				until = ctx
+				defer stopOthers()
+			}
+			if err := d.front(until, c, s); err != nil {
 				mu.Lock()
 				errs = append(errs, fmt.Errorf("listen.%s: %w", s.name, err))
 				mu.Unlock()
@@ -121,13 +149,20 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 	running.Go(func() { spaciously(ctx) })
 	running.Go(func() { d.reloads(ctx) })
 	ready()
+	if d.Alive != nil {
+		w := witness{every: d.AliveEvery, signs: d.signs(sockets), alive: d.Alive, log: d.Log}
+		running.Go(func() { w.watch(ctx) })
+	}
 	running.Wait()
 	return errors.Join(errs...)
 }
 
 // front serves one listener until ctx ends, and drains it.
 func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
-	guard := listen.Server{Allow: c.Listen.Allow, Log: d.Log, Meter: d.metrics}
+	guard := listen.Server{Allow: c.Listen.Allow, Log: d.Log, Meter: d.metrics, Full: s.full}
+	if s.name != "milter" {
+		guard.Drain = listen.DefaultDrain - othersAfter
+	}
 	switch s.name {
 	case "policy":
 		guard.Name = rules.ProtocolPolicy
@@ -142,7 +177,7 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 			Token: func() string { return string(d.config.Load().AuthPolicy.Token) },
 			Gate:  talkingGate{d.gate, d.talkers}, Now: d.Now, Log: d.Log, Meter: authMeter{d.metrics, d.gate},
 		})
-		return (&authpolicy.Server{Handler: handler, Allow: guard.Allow, Log: d.Log, Meter: d.metrics}).Serve(ctx, s.ln)
+		return (&authpolicy.Server{Handler: handler, Allow: guard.Allow, Drain: guard.Drain, Log: d.Log, Meter: d.metrics}).Serve(ctx, s.ln)
 	case "sasl":
 		guard.Name = rules.ProtocolSASL
 		guard.Handle = (&saslrelay.Server{

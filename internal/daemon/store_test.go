@@ -26,7 +26,7 @@ func TestStoreCannotWrite(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		sockets, err := openListeners(c)
+		sockets, _, err := openListeners(c, nil)
 		if err != nil {
 			return errors.Join(err, opened.db.Close())
 		}

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"portreeve/internal/config"
+	"portreeve/internal/listen"
 )
 
 const remedyDovecot = "look at what `portreeve setup dovecot` proposes"
@@ -88,14 +91,17 @@ func (h *Host) nonce(r *Report) {
 	}
 }
 
+// shortToken is the length below which a token can be guessed by trying.
+const shortToken = 16
+
 // checkToken never shows a token.
 func checkToken(h *Host, r *Report) {
-	token := string(h.Config.AuthPolicy.Token)
-	if token == "" || h.Config.Listen.Auth.Addr == "" {
+	c := h.Config
+	ownToken(r, c.Listen.Auth, c.AuthPolicy.Token, c.AuthPolicy.TokenFile, "then `portreeve reload`, and "+remedyDovecot)
+	ownToken(r, c.Listen.Web, c.Web.Token, c.Web.TokenFile, "then `portreeve reload`")
+	token := string(c.AuthPolicy.Token)
+	if token == "" || c.Listen.Auth.Addr == "" {
 		return
-	}
-	if info, err := os.Stat(h.Config.AuthPolicy.TokenFile); err == nil && info.Mode().Perm()&0o004 != 0 {
-		r.problem(h.Config.AuthPolicy.TokenFile, "everybody on this host can read the token", "chmod o= "+h.Config.AuthPolicy.TokenFile)
 	}
 	d := h.Dovecot
 	if d == nil || !h.PolicyURL(d.Get("auth_policy_server_url")) {
@@ -115,6 +121,20 @@ func checkToken(h *Host, r *Report) {
 		if data, err := os.ReadFile(path); err == nil && strings.Contains(string(data), token) {
 			r.problem(path, "everybody on this host can read the token in it", "put it into a file that only root may read; "+remedyDovecot)
 		}
+	}
+}
+
+// ownToken looks at a token of ours: who may read it, and whether it can be guessed.
+func ownToken(r *Report, on listen.Address, token config.Secret, file, next string) {
+	if token == "" || on.Addr == "" {
+		return
+	}
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 {
+		r.problem(file, "everybody on this host can read the token", "chmod o= "+file)
+	}
+	if len(token) < shortToken {
+		r.advice(file, fmt.Sprintf("the token has fewer than %d characters, so it can be guessed", shortToken),
+			"openssl rand -hex 24 > "+file+", "+next)
 	}
 }
 

@@ -192,10 +192,16 @@ var dovecotCases = []fires{
 	{"auth-policy", func(w *world) { w.Config.Listen.Auth = listen.Address{} }, "advice: nobody tells of failed logins"},
 	{"token", func(w *world) { w.dovecotSet("auth_policy_server_api_header", "X-Api-Key: another") }, "problem: auth_policy_server_api_header is not the token"},
 	{"token", func(w *world) { w.dovecotSet("auth_policy_server_api_header", "") }, "problem: auth_policy_server_api_header is empty"},
-	{"token", func(w *world) { w.write(w.Config.AuthPolicy.TokenFile, "of-the-records\n", 0o644) }, "problem: everybody on this host can read the token"},
+	{"token", func(w *world) { w.write(w.Config.AuthPolicy.TokenFile, "of-the-recorded-hosts\n", 0o644) }, "problem: everybody on this host can read the token"},
 	{"token", func(w *world) {
-		w.write(filepath.Join(filepath.Dir(w.Dovecot.Path), "99.conf"), "x = of-the-records\n", 0o644)
+		w.write(filepath.Join(filepath.Dir(w.Dovecot.Path), "99.conf"), "x = of-the-recorded-hosts\n", 0o644)
 	}, "problem: everybody on this host can read the token in it"},
+	{"token", func(w *world) { w.page("of-the-help-desk", 0o604) }, "problem: everybody on this host can read the token: chmod o= "},
+	{"token", func(w *world) { w.page("of-the-helpdesk", 0o600) }, "advice: the token has fewer than 16 characters, so it can be guessed: openssl rand -hex 24 > "},
+	{"token", func(w *world) {
+		w.Config.AuthPolicy.Token = "of-the-records1"
+		w.dovecotSet("auth_policy_server_api_header", "X-Api-Key: of-the-records1")
+	}, "advice: the token has fewer than 16 characters"},
 	{"anvil", func(w *world) { w.Dovecot.Sections = nil }, "problem: Dovecot's own penalty is on"},
 	{"daemon", func(w *world) { w.Status.Config = "/root/other.toml" }, "advice: the daemon that answers runs with /root/other.toml"},
 	{"daemon", func(w *world) { w.Status.Loaded = noon.Add(-2 * time.Hour) }, `advice: the file has been changed since the daemon read it (its mode is "enforce")`},
@@ -256,9 +262,9 @@ func TestBrokenHosts(t *testing.T) {
 func TestTokenIsNeverShown(t *testing.T) {
 	w := hostOf(t, "trixie-milter")
 	w.dovecotSet("auth_policy_server_api_header", "X-Api-Key: another-secret")
-	w.write(w.Config.AuthPolicy.TokenFile, "of-the-records\n", 0o644)
+	w.write(w.Config.AuthPolicy.TokenFile, "of-the-recorded-hosts\n", 0o644)
 	for _, f := range w.Check().Findings {
-		if strings.Contains(f.String(), "another-secret") || strings.Contains(f.String(), "of-the-records") {
+		if strings.Contains(f.String(), "another-secret") || strings.Contains(f.String(), "of-the-recorded-hosts") {
 			t.Errorf("%s", f.Problem)
 		}
 	}

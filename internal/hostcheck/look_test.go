@@ -43,7 +43,7 @@ func looking(t *testing.T, fail map[string]error, o Options) *Host {
 
 func TestLook(t *testing.T) {
 	h := looking(t, nil, Options{})
-	if h.Postfix == nil || len(h.Postfix.Services) != 3 || h.Dovecot == nil || h.Dovecot.Get("auth_policy_hash_nonce") != "of-the-records" || h.Status != nil {
+	if h.Postfix == nil || len(h.Postfix.Services) != 3 || h.Dovecot == nil || h.Dovecot.Get("auth_policy_hash_nonce") != "of-the-recorded-hosts" || h.Status != nil {
 		t.Errorf("postfix %+v, dovecot %+v", h.Postfix, h.Dovecot)
 	}
 	if r := h.Check(); len(r.NotChecked) == 0 || !strings.HasPrefix(r.NotChecked[0], "the running daemon (the daemon cannot be reached") {

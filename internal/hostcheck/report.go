@@ -97,7 +97,7 @@ func Checks() []Check {
 		{"domains", "a domain in Postfix that is not in the directory", checkDomains},
 		{"aliases", "an alias that is a subdomain of a hosted domain", checkAliases},
 		{"auth-policy", "Dovecot does not ask Portreeve, not at every step, or without a nonce", checkAuthPolicy},
-		{"token", "Dovecot's token is not that of `auth_policy.token_file`, or others can read it", checkToken},
+		{"token", "Dovecot's token is not that of `auth_policy.token_file`; this token, or the help-desk page's, can be read by others, or guessed", checkToken},
 		{"anvil", "Dovecot's own penalty is on", checkAnvil},
 		{"daemon", "the running daemon has another configuration than the file", checkDaemon},
 		{"reports", "nobody has told the daemon of a login for hours", checkReports},

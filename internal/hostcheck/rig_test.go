@@ -46,12 +46,12 @@ func hostOf(t *testing.T, name string) *world {
 	c := config.Default()
 	c.Path = "/etc/portreeve/portreeve.toml"
 	c.Listen.Auth = listen.Address{Network: "tcp", Addr: "127.0.0.1:9192"}
-	c.AuthPolicy.Token, c.AuthPolicy.TokenFile = "of-the-records", filepath.Join(t.TempDir(), "token")
+	c.AuthPolicy.Token, c.AuthPolicy.TokenFile = "of-the-recorded-hosts", filepath.Join(t.TempDir(), "token")
 	c.Relay.LocalDomains = []string{"mx.test"}
 	if strings.HasSuffix(name, "policy-only") {
 		c.Listen.Milter = listen.Address{}
 	}
-	w.write(c.AuthPolicy.TokenFile, "of-the-records\n", 0o600)
+	w.write(c.AuthPolicy.TokenFile, "of-the-recorded-hosts\n", 0o600)
 	w.Host = &Host{
 		Config: c, Root: true, Now: noon, Run: w.run,
 		Postfix: postfix.New("/etc/postfix", w.files["postconf-names"]+w.files["postconf-set"], w.files["postconf-services"]),
@@ -68,7 +68,7 @@ func hostOf(t *testing.T, name string) *world {
 	if w.Dovecot, err = dovecot.New(w.files["dovecot-version"], w.files["doveconf"]); err != nil {
 		t.Fatal(err)
 	}
-	w.Dovecot.Settings["auth_policy_hash_nonce"] = "of-the-records"
+	w.Dovecot.Settings["auth_policy_hash_nonce"] = "of-the-recorded-hosts"
 	w.Dovecot.Path = filepath.Join(t.TempDir(), "dovecot.conf") // whose directory is looked through
 	return w
 }
@@ -160,4 +160,12 @@ func networks(texts ...string) []netip.Prefix {
 		list = append(list, netip.MustParsePrefix(s))
 	}
 	return list
+}
+
+// page turns the help-desk page on.
+func (w *world) page(token config.Secret, mode os.FileMode) {
+	w.Helper()
+	w.Config.Listen.Web = listen.Address{Network: "tcp", Addr: "127.0.0.1:9193"}
+	w.Config.Web = config.Web{Token: token, TokenFile: filepath.Join(w.TempDir(), "web-token")}
+	w.write(w.Config.Web.TokenFile, string(token)+"\n", mode)
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -54,14 +55,15 @@ type guard struct {
 	meter  Meter
 	ctx    context.Context //nolint:containedctx // a net.Listener's Accept takes none
 	places chan struct{}
-	full   bool // logged, until a sixteenth of the places is free again
+	full   bool         // logged, until a sixteenth of the places is free again
+	wait   *atomic.Bool // whether an accept waits for a place
 }
 
 // Listener guards ln for a front that has an accept loop of its own, such as
 // net/http's: the cap, the peers and the back-off are those of Serve. Accept is
 // for one goroutine. It ends when ctx does; the caller closes the listener.
 func (s *Server) Listener(ctx context.Context, ln net.Listener) net.Listener {
-	g := &guard{Listener: ln, name: s.Name, allow: s.Allow, log: s.Log, meter: s.Meter, ctx: ctx}
+	g := &guard{Listener: ln, name: s.Name, allow: s.Allow, log: s.Log, meter: s.Meter, ctx: ctx, wait: s.Full}
 	n := s.Max
 	if n <= 0 {
 		n = DefaultMax
@@ -72,6 +74,9 @@ func (s *Server) Listener(ctx context.Context, ln net.Listener) net.Listener {
 	}
 	if g.meter == nil {
 		g.meter = NoMeter{}
+	}
+	if g.wait == nil {
+		g.wait = &atomic.Bool{}
 	}
 	return g
 }
@@ -113,6 +118,8 @@ func (g *guard) reserve() error {
 		g.full = true
 		g.log.Warn("no more connections are accepted until one ends", "protocol", g.name, "connections", cap(g.places))
 	}
+	g.wait.Store(true)
+	defer g.wait.Store(false)
 	select {
 	case g.places <- struct{}{}:
 		return nil

@@ -51,6 +51,7 @@ type Pace struct {
 	idling  bool          // the deadline in force is that of a wait
 	waited  time.Duration // from start to the latest wait
 	linger  time.Duration // of the wait that is under way
+	lively  time.Duration // likewise
 }
 
 // NewPace paces the connection until Stop.
@@ -71,14 +72,21 @@ func (p *Pace) Stop() { p.stop() }
 // Wait is called before the read for a request's first byte. linger is for how
 // long a drain waits, from its begin, for what the conversation is in the middle
 // of; 0 is nothing. When that time has passed, the only error is ErrDraining.
-func (p *Pace) Wait(linger time.Duration) error {
+func (p *Pace) Wait(linger time.Duration) error { return p.wait(linger, 0) }
+
+// WaitLively is Wait for a conversation that is in the middle of nothing, but may
+// well go on: a drain waits until the peer has been silent for the time, and no
+// longer than that time from its begin.
+func (p *Pace) WaitLively(silent time.Duration) error { return p.wait(0, silent) }
+
+func (p *Pace) wait(linger, lively time.Duration) error {
 	waited := p.written // just now
 	if p.written = 0; waited == 0 {
 		waited = time.Since(p.start)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting, p.linger = true, linger
+	p.waiting, p.linger, p.lively = true, linger, lively
 	if p.drained.IsZero() {
 		p.waited = waited
 		if !p.idling {
@@ -87,8 +95,8 @@ func (p *Pace) Wait(linger time.Duration) error {
 		}
 		return nil
 	}
-	end := p.drained.Add(linger)
-	if linger <= 0 && p.halved() {
+	end := p.drained.Add(max(linger, lively))
+	if linger <= 0 && lively <= 0 && p.halved() {
 		end = p.drained.Add(restWithin)
 	}
 	if !time.Now().Before(end) {
@@ -212,7 +220,10 @@ func (p *Pace) drain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drained = time.Now()
+	silent := p.drained.Sub(p.start) - p.waited
 	switch {
+	case p.waiting && p.lively > silent:
+		p.until(p.drained.Add(p.lively - silent))
 	case p.waiting && p.linger > 0:
 		p.until(p.drained.Add(p.linger))
 	case p.waiting && p.halved():

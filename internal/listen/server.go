@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"portreeve/rules"
@@ -37,6 +38,7 @@ type Server struct {
 	Drain time.Duration // 0: DefaultDrain
 	Log   *slog.Logger  // nil: no log
 	Meter Meter         // nil: none
+	Full  *atomic.Bool  // told whether connections wait for a place; nil: nobody asks
 }
 
 // Serve accepts connections until ctx ends, closes ln, and drains: it waits

@@ -63,6 +63,8 @@ var buckets = []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e
 type Sources struct {
 	Blocked     func() int
 	StoreUp     func() bool
+	SharedUp    func() bool // the store that hosts share; nil: there is none
+	Waiting     func() int  // events that it has not heard of; nil: there is none
 	SetAside    func() int  // damaged stores; nil: there are none
 	DirectoryUp func() bool // nil: it is a file
 }
@@ -92,35 +94,19 @@ func New(src Sources) *Set {
 		passed:     map[rules.Protocol]prometheus.Counter{},
 		took:       map[rules.Protocol]prometheus.Observer{},
 	}
-	blocked := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "portreeve_blocked_clients", Help: "Client prefixes that are blocked now.",
-	}, func() float64 { return float64(src.Blocked()) })
-	up := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "portreeve_store_up", Help: "1 while the store can be written.",
-	}, func() float64 {
-		if src.StoreUp() {
-			return 1
-		}
-		return 0
-	})
-	aside := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "portreeve_store_set_aside", Help: "Damaged stores that were moved aside and lie there still.",
-	}, func() float64 {
-		if src.SetAside == nil {
-			return 0
-		}
-		return float64(src.SetAside())
-	})
-	directoryUp := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "portreeve_directory_up", Help: "1 while every source of the directory answers.",
-	}, func() float64 {
-		if src.DirectoryUp == nil || src.DirectoryUp() {
-			return 1
-		}
-		return 0
-	})
-	s.registry.MustRegister(s.answers, directoryUp, aside, s.decisions, s.seconds, s.reports, s.connections, s.malformed, s.lookups,
-		s.lookTime, s.storeTime, s.unrecorded, blocked, up,
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portreeve_" + name, Help: help}, value)
+	}
+	s.registry.MustRegister(
+		gauge("blocked_clients", "Client prefixes that are blocked now.", number(src.Blocked)),
+		gauge("store_up", "1 while the store can be written, and the shared one be reached.", yes(src.StoreUp)),
+		gauge("shared_store_up", "1 while the store that hosts share can be used; 1 where there is none.", yes(src.SharedUp)),
+		gauge("shared_store_waiting", "Events that the store that hosts share has not heard of yet.", number(src.Waiting)),
+		gauge("store_set_aside", "Damaged stores that were moved aside and lie there still.", number(src.SetAside)),
+		gauge("directory_up", "1 while every source of the directory answers.", yes(src.DirectoryUp)),
+	)
+	s.registry.MustRegister(s.answers, s.decisions, s.seconds, s.reports, s.connections, s.malformed, s.lookups,
+		s.lookTime, s.storeTime, s.unrecorded,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, p := range protocols {
 		s.passed[p] = s.decisions.WithLabelValues("", rules.Pass.String(), string(p))
@@ -128,13 +114,53 @@ func New(src Sources) *Set {
 		s.connections.WithLabelValues(string(p))
 		s.malformed.WithLabelValues(string(p))
 	}
-	// An alert on a rate must not miss the first one.
+	s.found, s.absent = s.lookups.WithLabelValues("found"), s.lookups.WithLabelValues("absent")
+	s.begin()
+	return s
+}
+
+// begin makes the series that come later: of one that begins with its first event, a
+// rate does not see that event, and an alert on it misses it.
+func (s *Set) begin() {
+	for _, p := range protocols {
+		for _, rule := range rules.Rules {
+			s.decisions.WithLabelValues(string(rule), rules.Refuse.String(), string(p))
+			s.decisions.WithLabelValues(string(rule), "observe", string(p))
+		}
+	}
+	for _, p := range []rules.Protocol{rules.ProtocolAuthPolicy, rules.ProtocolSASL} {
+		s.decisions.WithLabelValues(string(rules.RuleLoginFailures), "delay", string(p))
+	}
+	s.malformed.WithLabelValues(string(rules.ProtocolMaillog))
+	for _, service := range []string{"smtp", "submission", "pop3", "imap"} {
+		for _, result := range []string{"success", "failure", "rejected"} {
+			s.reports.WithLabelValues(service, result)
+		}
+	}
 	for _, from := range []string{"memory", "source", "stale"} {
 		s.answers.WithLabelValues(from)
 	}
-	s.found, s.absent = s.lookups.WithLabelValues("found"), s.lookups.WithLabelValues("absent")
 	s.lookups.WithLabelValues("failed")
-	return s
+}
+
+// number is a count that somebody knows, or 0.
+func number(of func() int) func() float64 {
+	return func() float64 {
+		if of == nil {
+			return 0
+		}
+		return float64(of())
+	}
+}
+
+// yes is 1 unless somebody says no.
+func yes(is func() bool) func() float64 {
+	return func() float64 {
+		if is == nil || is() {
+			return 1
+		}
+		return 0
+	}
 }
 
 // Handler serves /metrics.

@@ -128,6 +128,8 @@ func TestNames(t *testing.T) {
 		"portreeve_protocol_errors_total":   "counter protocol",
 		"portreeve_unrecorded_total":        "counter", // beyond the contract
 		"portreeve_store_set_aside":         "gauge",   // beyond the contract
+		"portreeve_shared_store_up":         "gauge",   // beyond the contract
+		"portreeve_shared_store_waiting":    "gauge",   // beyond the contract
 	}
 	for name, shape := range want {
 		got := strings.TrimSpace(p.kinds[name] + " " + strings.Join(p.labels[name], " "))
@@ -163,6 +165,8 @@ func TestValues(t *testing.T) {
 		`portreeve_directory_answers_total{from="stale"}`:    "1",
 		`portreeve_directory_answers_total{from="memory"}`:   "0",
 		`portreeve_store_up`:                                 "1",
+		`portreeve_shared_store_up`:                          "1", // there is none to miss
+		`portreeve_shared_store_waiting`:                     "0",
 		`portreeve_store_seconds_count`:                      "1",
 		`portreeve_directory_lookups_total{result="found"}`:  "1",
 		`portreeve_directory_lookups_total{result="failed"}`: "1",
@@ -182,11 +186,21 @@ func TestValues(t *testing.T) {
 func TestSeriesThatAreThereFromTheBeginning(t *testing.T) {
 	s := New(Sources{Blocked: func() int { return 0 }, StoreUp: func() bool { return true }})
 	want := map[string]string{"portreeve_unrecorded_total": "0", "portreeve_blocked_clients": "0", "portreeve_store_seconds_count": "0"}
-	for _, p := range []string{"policy", "milter", "auth_policy"} {
+	for _, p := range []string{"policy", "milter", "auth_policy", "sasl"} {
+		for _, rule := range rules.Rules {
+			want[fmt.Sprintf(`portreeve_decisions_total{action="refuse",protocol=%q,rule=%q}`, p, rule)] = "0"
+			want[fmt.Sprintf(`portreeve_decisions_total{action="observe",protocol=%q,rule=%q}`, p, rule)] = "0"
+		}
 		want[fmt.Sprintf(`portreeve_decisions_total{action="pass",protocol=%q,rule=""}`, p)] = "0"
 		want[fmt.Sprintf(`portreeve_connections{protocol=%q}`, p)] = "0"
 		want[fmt.Sprintf(`portreeve_protocol_errors_total{protocol=%q}`, p)] = "0"
 		want[fmt.Sprintf(`portreeve_decision_seconds_count{protocol=%q}`, p)] = "0"
+	}
+	for _, p := range []string{"auth_policy", "sasl"} {
+		want[fmt.Sprintf(`portreeve_decisions_total{action="delay",protocol=%q,rule="login_failures"}`, p)] = "0"
+	}
+	for _, service := range []string{"smtp", "submission", "pop3", "imap"} {
+		want[fmt.Sprintf(`portreeve_auth_reports_total{protocol=%q,result="failure"}`, service)] = "0"
 	}
 	for _, result := range []string{"found", "absent", "failed"} {
 		want[fmt.Sprintf(`portreeve_directory_lookups_total{result=%q}`, result)] = "0"
@@ -205,7 +219,7 @@ func TestHostileServiceNames(t *testing.T) {
 	}
 	p := scrape(t, s)
 	got := slices.Sorted(maps.Keys(p.values["portreeve_auth_reports_total.protocol"]))
-	if want := []string{"imap", "other", "smtp", "submission"}; !slices.Equal(got, want) {
+	if want := []string{"imap", "other", "pop3", "smtp", "submission"}; !slices.Equal(got, want) {
 		t.Errorf("services %q, want %q", got, want)
 	}
 	p.expect(t, map[string]string{
@@ -230,6 +244,9 @@ func TestDecisionsAreBounded(t *testing.T) {
 			s.Decided(time.Time{}, "", rules.Pass.String(), p)
 			s.Decided(time.Time{}, "", rules.Permit.String(), p)
 		}
+		for _, p := range []rules.Protocol{rules.ProtocolAuthPolicy, rules.ProtocolSASL} {
+			s.Decided(time.Time{}, rules.RuleLoginFailures, "delay", p)
+		}
 	}
 	n := 0
 	for series := range scrape(t, s).series {
@@ -237,7 +254,7 @@ func TestDecisionsAreBounded(t *testing.T) {
 			n++
 		}
 	}
-	if want := len(protocols) * (2*len(rules.Rules) + 2); n != want {
+	if want := len(protocols)*(2*len(rules.Rules)+2) + 2; n != want {
 		t.Errorf("%d series, want %d", n, want)
 	}
 	if c := s.Counts(); c.Refused != int64(3*len(protocols)*len(rules.Rules)) || c.Refused != c.Observed || c.Passed != int64(3*2*len(protocols)) {
@@ -260,14 +277,20 @@ func TestUnforeseenProtocol(t *testing.T) {
 // What others know is read when somebody looks.
 func TestSources(t *testing.T) {
 	blocked, up := 0, true
-	s := New(Sources{Blocked: func() int { return blocked }, StoreUp: func() bool { return up }, DirectoryUp: func() bool { return up }})
+	s := New(Sources{
+		Blocked: func() int { return blocked }, StoreUp: func() bool { return up }, DirectoryUp: func() bool { return up },
+		SharedUp: func() bool { return up }, Waiting: func() int { return 10 * blocked }, SetAside: func() int { return blocked },
+	})
 	for _, now := range []struct {
 		blocked int
 		up      bool
 		want    map[string]string
 	}{
 		{0, true, map[string]string{"portreeve_blocked_clients": "0", "portreeve_store_up": "1"}},
-		{7, false, map[string]string{"portreeve_blocked_clients": "7", "portreeve_store_up": "0", "portreeve_directory_up": "0"}},
+		{7, false, map[string]string{
+			"portreeve_blocked_clients": "7", "portreeve_store_up": "0", "portreeve_directory_up": "0",
+			"portreeve_shared_store_up": "0", "portreeve_shared_store_waiting": "70", "portreeve_store_set_aside": "7",
+		}},
 		{1, true, map[string]string{"portreeve_blocked_clients": "1", "portreeve_store_up": "1"}},
 	} {
 		blocked, up = now.blocked, now.up

@@ -25,7 +25,7 @@ func dovecotOf(t *testing.T, name string) *dovecotHost {
 	h.in = DovecotInput{
 		Portreeve: portreeve(), Dovecot: dovecotConf(t, files), Main: files["dovecot.conf"],
 		Queue: "/var/spool/postfix", SASLPath: "/var/spool/postfix/private/auth",
-		Token: "of-the-records", Nonce: "a-new-nonce", User: "portreeve", UID: 999, GID: 998,
+		Token: "of-the-recorded-hosts", Nonce: "a-new-nonce", User: "portreeve", UID: 999, GID: 998,
 	}
 	for _, f := range []string{dropInName, tokenName} {
 		if text, ok := files[f]; ok {
@@ -44,7 +44,7 @@ func (h *dovecotHost) plan() map[string]Change {
 	}
 	changes := map[string]Change{}
 	for _, c := range p.Changes {
-		for _, secret := range []string{"of-the-records", "a-new-nonce", "another-token"} {
+		for _, secret := range []string{"of-the-recorded-hosts", "a-new-nonce", "another-token"} {
 			if strings.Contains(c.Diff, secret) {
 				h.t.Errorf("the diff shows a secret:\n%s", c.Diff)
 			}
@@ -64,7 +64,7 @@ func TestDovecotOfDebian(t *testing.T) {
 		if got := changes[dropInName]; got.text != want[dropInName] || !got.New || got.Mode != 0o644 || got.Path != "/etc/dovecot/conf.d/"+dropInName {
 			t.Errorf("%s: %+v", release, got)
 		}
-		if got := changes[tokenName]; got.Mode != 0o600 || got.text != strings.Replace(want[tokenName], "= of-the-records\n", "= a-new-nonce\n", 1) {
+		if got := changes[tokenName]; got.Mode != 0o600 || got.text != strings.Replace(want[tokenName], "= of-the-recorded-hosts\n", "= a-new-nonce\n", 1) {
 			t.Errorf("%s: %+v", release, got)
 		}
 		if len(changes) != 2 {
@@ -83,7 +83,7 @@ func TestDovecotIsMended(t *testing.T) {
 		file   string
 		has    string
 	}{
-		"another token": {func(h *dovecotHost) { h.in.Token = "another-token" }, tokenName, "X-Api-Key: another-token\nauth_policy_hash_nonce = of-the-records\n"},
+		"another token": {func(h *dovecotHost) { h.in.Token = "another-token" }, tokenName, "X-Api-Key: another-token\nauth_policy_hash_nonce = of-the-recorded-hosts\n"},
 		"no nonce":      {func(h *dovecotHost) { h.nonce(""); h.files["/etc/dovecot/conf.d/"+tokenName] = "" }, tokenName, "nonce = a-new-nonce\n"},
 		"the public nonce": {func(h *dovecotHost) {
 			h.nonce("portreeve")
@@ -183,7 +183,7 @@ func TestNewToken(t *testing.T) {
 	h := dovecotOf(t, "trixie-default")
 	h.in.NewToken = true
 	p := PlanDovecot(h.in)
-	if c := p.Changes[0]; c.Path != "/etc/portreeve/token" || c.text != "of-the-records\n" || c.Mode != 0o600 || c.uid != 999 || c.gid != 998 || !c.keep {
+	if c := p.Changes[0]; c.Path != "/etc/portreeve/token" || c.text != "of-the-recorded-hosts\n" || c.Mode != 0o600 || c.uid != 999 || c.gid != 998 || !c.keep {
 		t.Errorf("%+v", c)
 	}
 	if len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "for the user portreeve") {

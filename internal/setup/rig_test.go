@@ -37,7 +37,7 @@ func portreeve() *config.Config {
 	c.Path = "/etc/portreeve/portreeve.toml"
 	c.Listen.Auth = listen.Address{Network: "tcp", Addr: "127.0.0.1:9192"}
 	c.AuthPolicy.TokenFile = "/etc/portreeve/token"
-	c.AuthPolicy.Token = "of-the-records"
+	c.AuthPolicy.Token = "of-the-recorded-hosts"
 	return c
 }
 

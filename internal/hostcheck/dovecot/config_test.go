@@ -47,8 +47,8 @@ func TestBothSeries(t *testing.T) {
 			t.Errorf("%s: version %s, path %s", release, c.Version, c.Path)
 		}
 		for name, want := range map[string]string{
-			"auth_policy_server_url": "http://127.0.0.1:9192/", "auth_policy_server_api_header": "X-Api-Key: of-the-records",
-			"auth_policy_hash_nonce": "of-the-records", "auth_policy_check_before_auth": "yes", "ssl": "yes", "nosuch": "",
+			"auth_policy_server_url": "http://127.0.0.1:9192/", "auth_policy_server_api_header": "X-Api-Key: of-the-recorded-hosts",
+			"auth_policy_hash_nonce": "of-the-recorded-hosts", "auth_policy_check_before_auth": "yes", "ssl": "yes", "nosuch": "",
 		} {
 			if got := c.Get(name); got != want {
 				t.Errorf("%s: %s is %q", release, name, got)

@@ -51,12 +51,12 @@ afresh() {
 		token_file = "token"
 	TOML
 	printf '[domains]\n"domena.cz" = {}\n' >/etc/portreeve/accounts.toml
-	echo of-the-records >/etc/portreeve/token
+	echo of-the-recorded-hosts >/etc/portreeve/token
 }
 
 # connect: both setups, with a nonce that is the same each time.
 connect() {
-	printf 'auth_policy_hash_nonce = of-the-records\n' >/etc/dovecot/conf.d/portreeve-token.conf.ext
+	printf 'auth_policy_hash_nonce = of-the-recorded-hosts\n' >/etc/dovecot/conf.d/portreeve-token.conf.ext
 	chmod 600 /etc/dovecot/conf.d/portreeve-token.conf.ext
 	portreeve setup dovecot --apply >/dev/null
 	dovecot

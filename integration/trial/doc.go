@@ -1,0 +1,2 @@
+// Package trial does what contrib/docker/README.md says and compares the answers.
+package trial
