@@ -146,6 +146,7 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 	}
 	running.Go(func() { d.housekeep(ctx) })
 	running.Go(func() { d.checkpoints(ctx) })
+	running.Go(func() { spaciously(ctx) })
 	running.Go(func() { d.reloads(ctx) })
 	ready()
 	if d.Alive != nil {
