@@ -7,8 +7,9 @@ set -euo pipefail
 if [ -z "${IN_CGROUP:-}" ]; then
 	mkdir -p /run/cgroup
 	mount -t cgroup2 cgroup2 /run/cgroup
-	own=/run/cgroup/portreeve-$(cat /proc/sys/kernel/random/uuid)
-	mkdir "$own"
+	# Below the container's, which Docker removes with it.
+	own=/run/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/systemd
+	mkdir -p "$own"
 	echo $$ >"$own/cgroup.procs"
 	IN_CGROUP=yes exec unshare --cgroup --mount --propagation private "$0"
 fi

@@ -20,12 +20,12 @@ import (
 	"portreeve/integration/dialogue"
 )
 
-// stories are played against the packaged daemon, under its user and its unit, behind
-// what setup has made of Debian's Postfix and Dovecot: one or two of each rule and reply. All of them are
-// played by ../real_test.go, behind the files of contrib/; what differs here is the
-// layout, so of stories that differ in a setting of [rules] one is enough. Left out are
-// those of other recipes, which this host is not connected by, and those that wait for
-// a window to pass.
+// played are the stories that the packaged daemon plays, under its user and its unit,
+// behind what setup has made of Debian's Postfix and Dovecot: one or two for each rule.
+// All of them are played, with the same program, by ../real_test.go; what differs here
+// is the layout. Left out are those of other recipes than the one that this host is
+// connected by, those that wait for a window to pass, and most of those that fail to
+// log in a dozen times, at a second each.
 var played = []string{
 	"forward-account",   // rules 5, 7
 	"forwarded-mail",    // rule 7
