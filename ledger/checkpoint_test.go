@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,12 +18,12 @@ import (
 // is told.
 type pausing struct {
 	*host
-	told int
+	told atomic.Int64
 }
 
 func (p *pausing) pause() {
 	p.t.Helper()
-	if p.told++; p.told%3 != 0 {
+	if p.told.Add(1)%3 != 0 {
 		return
 	}
 	if err := p.CheckpointNow(context.Background(), ledgertest.Counting); err != nil {
