@@ -74,3 +74,14 @@ func (e *Embedded) WalkPieces(show func(keys []string) error) error {
 
 // Note counts a failure in memory only.
 func (e *Embedded) Note(p netip.Prefix, f rules.Failure, c Counting) { e.note(p, f, c) }
+
+// CheckpointAnd is a checkpoint that is due; do is called before each of its pieces is
+// written.
+func (e *Embedded) CheckpointAnd(ctx context.Context, c Counting, do func()) error {
+	return e.writeSnapshot(ctx, c, func(write func([]packedRow) error) error {
+		return e.inPieces(func(rows []packedRow) error {
+			do()
+			return write(rows)
+		})
+	})
+}

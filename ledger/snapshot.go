@@ -61,9 +61,16 @@ func (e *Embedded) Checkpoint(ctx context.Context, c Counting) error {
 	return e.prunePacked(ctx)
 }
 
+// insertPacked says which row it is: a snapshot that was given up (the daemon was told to
+// stop) may still have a piece in the queue, which comes before the first of the next one
+// and would else take its place.
+const insertPacked = "insert or replace into packed(rowid, login, key, body) values(?, ?, ?, ?)"
+
 // writeSnapshot writes the rows behind all others, and then that they are good. Whatever
 // is in memory when it begins is in them; what comes later may be, and is known by its id.
 func (e *Embedded) writeSnapshot(ctx context.Context, c Counting, walk func(write func([]packedRow) error) error) error {
+	e.packing.Lock()
+	defer e.packing.Unlock()
 	e.mu.Lock()
 	last, loose := e.last, e.loose
 	e.mu.Unlock()
@@ -74,10 +81,11 @@ func (e *Embedded) writeSnapshot(ctx context.Context, c Counting, walk func(writ
 	until = first - 1
 	e.leftovers.Store(true)
 	err := walk(func(rows []packedRow) error {
+		next := until + 1
 		until += int64(len(rows))
 		return e.db.Write(ctx, func(tx store.Tx) error {
-			for _, r := range rows {
-				if _, err := tx.Exec("insert into packed(login, key, body) values(?, ?, ?)", r.login, r.key, r.body); err != nil {
+			for i, r := range rows {
+				if _, err := tx.Exec(insertPacked, next+int64(i), r.login, r.key, r.body); err != nil {
 					return err
 				}
 			}
@@ -186,11 +194,13 @@ func (p *piece) add(login int, key, body []byte) {
 	}
 }
 
-// prunePacked deletes the counters of other snapshots than the good one.
+// prunePacked deletes the counters of other snapshots than the good one. While one is
+// written, its rows are not good yet: whoever writes it prunes when it is.
 func (e *Embedded) prunePacked(ctx context.Context) error {
-	if !e.leftovers.Load() {
+	if !e.leftovers.Load() || !e.packing.TryLock() {
 		return nil
 	}
+	defer e.packing.Unlock()
 	e.leftovers.Store(false)
 	for _, where := range []string{
 		"rowid < (select first from packed_until)", "rowid > (select until from packed_until)", "not exists (select 1 from packed_until)",

@@ -1,0 +1,108 @@
+package ledger_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"portreeve/internal/store"
+	"portreeve/ledger/ledgertest"
+)
+
+// onlyLast deletes the failures but for the latest, so that it shows what a start reads
+// from where.
+func (h *host) onlyLast() {
+	h.t.Helper()
+	if err := h.db.Write(context.Background(), func(tx store.Tx) error {
+		_, err := tx.Exec("delete from failures where id < (select max(id) from failures)")
+		return err
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *host) wantCounts(after time.Duration, want map[int]int) {
+	h.t.Helper()
+	for n, count := range want {
+		if got := h.Tally(numbered(n), ledgertest.Noon.Add(after), ledgertest.Window).Count; got != count {
+			h.t.Errorf("client %d: %d failures, want %d", n, got, count)
+		}
+	}
+}
+
+// A pruning that comes while a checkpoint is written leaves its rows alone.
+func TestPruningWithinACheckpoint(t *testing.T) {
+	ctx := context.Background()
+	for _, before := range []int{0, 1} { // good checkpoints
+		h := newHost(t, 1000)
+		for range 11 {
+			h.fail(numbered(1), time.Minute)
+		}
+		h.fail(numbered(2), time.Minute)
+		for range before {
+			if err := h.CheckpointNow(ctx, ledgertest.Counting); err != nil {
+				t.Fatal(err)
+			}
+		}
+		prune := func() {
+			if err := h.Prune(ctx, ledgertest.Noon.Add(2*time.Minute), ledgertest.Counting, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pieces := 0
+		if err := h.CheckpointAnd(ctx, ledgertest.Counting, func() {
+			if pieces++; pieces == 2 {
+				prune()
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		h.onlyLast()
+		h.reopen(3 * time.Minute)
+		h.wantCounts(3*time.Minute, map[int]int{1: 11, 2: 1})
+		prune()
+		if n := h.rows("packed"); n != 3 { // of both clients, and of their login
+			t.Errorf("%d rows after a pruning, want 3", n)
+		}
+	}
+}
+
+// A daemon that is told to stop gives up its checkpoint; a piece of that, which is still to
+// be written, does not take the place of a counter of the last snapshot.
+func TestSnapshotBehindACheckpointThatWasGivenUp(t *testing.T) {
+	h := newHost(t, 1000)
+	for n := range 3 {
+		for range n + 9 {
+			h.fail(numbered(n), time.Minute)
+		}
+	}
+	// The disk is slow: the writer is at a commit while the daemon is told to stop.
+	busy, goOn, ended := make(chan bool), make(chan bool), make(chan error, 1)
+	go func() {
+		first := true
+		ended <- h.db.Write(context.Background(), func(store.Tx) error {
+			if first {
+				first = false
+				close(busy)
+				<-goOn
+			}
+			return nil
+		})
+	}()
+	<-busy
+	ctx, stop := context.WithCancel(context.Background())
+	time.AfterFunc(20*time.Millisecond, stop)
+	if err := h.CheckpointNow(ctx, ledgertest.Counting); err == nil {
+		t.Fatal("the checkpoint was not given up")
+	}
+	time.AfterFunc(20*time.Millisecond, func() { close(goOn) })
+	if err := h.Snapshot(context.Background(), ledgertest.Counting); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	h.onlyLast()
+	h.reopen(2 * time.Minute)
+	h.wantCounts(2*time.Minute, map[int]int{0: 9, 1: 10, 2: 11})
+}
