@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -105,4 +106,41 @@ func TestSnapshotBehindACheckpointThatWasGivenUp(t *testing.T) {
 	h.onlyLast()
 	h.reopen(2 * time.Minute)
 	h.wantCounts(2*time.Minute, map[int]int{0: 9, 1: 10, 2: 11})
+}
+
+// A block that is in force keeps its row, whatever its client fails at meanwhile: a start
+// with another limit counts again, and has the id from there alone.
+func TestBlockKeepsItsRowAfterASnapshot(t *testing.T) {
+	ctx := context.Background()
+	h := newHost(t, 1000)
+	for range 11 {
+		h.fail(numbered(1), time.Minute)
+	}
+	if _, err := h.BeginBlock(ctx, numbered(1), "first", ledgertest.Noon.Add(time.Minute), ledgertest.Window); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.BeginGuessed(ctx, "jan@domena.cz", "guessed", ledgertest.Noon.Add(time.Minute), ledgertest.Counting.Login); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Snapshot(ctx, ledgertest.Counting); err != nil {
+		t.Fatal(err)
+	}
+	h.reopen(2 * time.Minute)
+	h.fail(numbered(1), 2*time.Minute) // one that was on its way
+	for _, table := range []string{"blocks", "guessed"} {
+		if n := h.rows(table); n != 1 {
+			t.Errorf("%d rows of %s, want 1", n, table)
+		}
+	}
+	if err := h.db.Write(ctx, func(tx store.Tx) error {
+		_, err := tx.Exec("update packed_until set counting = 'other'")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.reopen(3 * time.Minute)
+	tally := h.Tally(numbered(1), ledgertest.Noon.Add(3*time.Minute), ledgertest.Window)
+	if got := fmt.Sprintf("%d %s", tally.Count, tally.Block); got != "12 first" {
+		t.Errorf("%q, want the block with its id", got)
+	}
 }
