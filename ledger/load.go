@@ -90,9 +90,11 @@ func (e *Embedded) each(ctx context.Context, query string, args []any, use func(
 	return rows.Err()
 }
 
-// lastID is the highest id that the file has given to a failure or a clearing, or nothing.
-// Each max is a look at the end of its table only where it stands alone.
-const lastID = "select max(coalesce((select max(id) from failures), x''), coalesce((select max(id) from cleared), x''))"
+// lastID is the highest id that the file has given to a failure or a clearing, or nothing;
+// that one may have been pruned since, and then the snapshot knows it. Each max is a look at
+// the end of its table only where it stands alone.
+const lastID = "select max(coalesce((select max(id) from failures), x''), coalesce((select max(id) from cleared), x''), " +
+	"coalesce((select last from packed_until), x''))"
 
 // loadLast finds the latest id, which the next ones must be above.
 func (e *Embedded) loadLast(ctx context.Context) error {

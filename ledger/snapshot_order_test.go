@@ -144,3 +144,27 @@ func TestBlockKeepsItsRowAfterASnapshot(t *testing.T) {
 		t.Errorf("%q, want the block with its id", got)
 	}
 }
+
+// Ids go on above the snapshot's last one, though the failure that had it has gone: what
+// comes then would else be taken for a part of the snapshot.
+func TestIdsGoOnAboveTheSnapshot(t *testing.T) {
+	ctx := context.Background()
+	h := newHost(t, 1000)
+	h.fail(numbered(1), time.Hour) // the clock is ahead, and is set back
+	for n := range 3 {
+		h.fail(numbered(2+n), time.Minute)
+	}
+	if err := h.Snapshot(ctx, ledgertest.Counting); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.db.Write(ctx, func(tx store.Tx) error {
+		_, err := tx.Exec("delete from failures where id > (select min(id) from failures)") // old by their time
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.reopen(2 * time.Minute)
+	h.fail(numbered(7), 2*time.Minute)
+	h.reopen(3 * time.Minute)
+	h.wantCounts(3*time.Minute, map[int]int{7: 1})
+}
