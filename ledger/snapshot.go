@@ -311,6 +311,9 @@ func (e *Embedded) readSnapshot(ctx context.Context, m mark, now time.Time, c Co
 		if login {
 			of, w = e.logins, c.Login
 		}
+		if login && w.Limit == 0 { // a reload has turned it off
+			continue
+		}
 		of.take(key, body, now, w, old)
 	}
 	return n == m.until+1, rows.Err()

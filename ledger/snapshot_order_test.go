@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"portreeve/internal/store"
+	"portreeve/journal"
+	"portreeve/ledger"
 	"portreeve/ledger/ledgertest"
 )
 
@@ -167,4 +169,36 @@ func TestIdsGoOnAboveTheSnapshot(t *testing.T) {
 	h.fail(numbered(7), 2*time.Minute)
 	h.reopen(3 * time.Minute)
 	h.wantCounts(3*time.Minute, map[int]int{7: 1})
+}
+
+// With rule 11 off no login is being guessed, though memory, or what the last process has
+// left, still counts some.
+func TestNobodyIsGuessedWhileThatIsOff(t *testing.T) {
+	ctx := context.Background()
+	h := newHost(t, 1000)
+	for range 4 {
+		h.fail(numbered(1), time.Minute)
+	}
+	off := ledgertest.Counting
+	off.Login.Limit = 0 // a reload
+	now := ledgertest.Noon.Add(2 * time.Minute)
+	if got := h.Guessed(now, off.Login); len(got) != 0 {
+		t.Errorf("%d logins, want none", len(got))
+	}
+	if err := h.Snapshot(ctx, off); err != nil {
+		t.Fatal(err)
+	}
+	e, err := ledger.OpenEmbedded(ctx, h.db, journal.NewIDs("mx1"), h.most, now, off, ledgertest.Validity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := e.Guessed(now, off.Login); len(got) != 0 {
+		t.Errorf("%d logins after a start, want none", len(got))
+	}
+	if got := e.LoginFailures("jan@domena.cz", ledgertest.Noon); len(got) != 0 {
+		t.Errorf("%d failures of the login after a start, want none", len(got))
+	}
+	if got := e.Tally(numbered(1), now, ledgertest.Window).Count; got != 4 {
+		t.Errorf("%d failures of the client after a start, want 4", got)
+	}
 }
