@@ -85,3 +85,13 @@ func (e *Embedded) CheckpointAnd(ctx context.Context, c Counting, do func()) err
 		})
 	})
 }
+
+// Take is an answer of the store about the name: what another host has told it.
+func (s *Shared) Take(name string, others []rules.Failure, block string, since time.Time) {
+	k := valkey.Counter{Count: len(others), Block: block, Since: since}
+	for _, f := range others {
+		w := toWire(f, 2, f.Time)
+		k.Failures = append(k.Failures, w)
+	}
+	s.take(name, k)
+}

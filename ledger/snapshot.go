@@ -20,7 +20,7 @@ import (
 
 // packedForm is the version of the packed counters' form. It stands in the mark with the
 // way of counting, since what is kept depends on the limit.
-func packedForm(c Counting) string { return fmt.Sprintf("2 %+v", c) }
+func packedForm(c Counting) string { return fmt.Sprintf("3 %+v", c) }
 
 // snapshotChunk is how many counters one write takes, and for how many the lock is held.
 const snapshotChunk = 500
