@@ -168,6 +168,11 @@ func (t *counters) begin(k []byte, id string, now time.Time, w Window) string {
 // restore gives a block that outlived the daemon its id back. The file knows the latest
 // block; a snapshot may know an earlier one.
 func (t *counters) restore(k []byte, id string, since, now time.Time, w Window) {
+	if packed, ok := t.above.Peek(k); ok {
+		if r := read(packed); string(r.block) == id {
+			return // nearly all
+		}
+	}
 	if c := t.find(k); c != nil {
 		if c.block != id {
 			c.block, c.since, c.stale = "", time.Time{}, true // unless it is in force

@@ -254,18 +254,14 @@ func keepable(login bool, body []byte) []byte {
 type mark struct {
 	first, until int64 // its rows
 	last         journal.ID
-	time         time.Time
 }
 
 // loadSnapshot takes over what the last process has left, if that is good. Whatever has
 // an id below the mark's is counted then.
 func (e *Embedded) loadSnapshot(ctx context.Context, now time.Time, c Counting) (m mark, good bool, err error) {
-	var (
-		last []byte
-		at   int64
-	)
-	err = e.db.Reader().QueryRowContext(ctx, "select first, until, last, time from packed_until where counting = ?", packedForm(c)).
-		Scan(&m.first, &m.until, &last, &at)
+	var last []byte
+	err = e.db.Reader().QueryRowContext(ctx, "select first, until, last from packed_until where counting = ?", packedForm(c)).
+		Scan(&m.first, &m.until, &last)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return m, false, nil
@@ -274,7 +270,6 @@ func (e *Embedded) loadSnapshot(ctx context.Context, now time.Time, c Counting) 
 	case copy(m.last[:], last) != len(m.last):
 		return m, false, nil
 	}
-	m.time = time.Unix(0, at)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if good, err = e.readSnapshot(ctx, m, now, c); good || err != nil {
