@@ -94,30 +94,32 @@ func (d *dice) killed() (found, again string) {
 		d.t.Fatal(err)
 	}
 	defer db.Close() //nolint:errcheck // a copy
-	found = d.start(db)
+	// The clock may have been set before the next start.
+	now := d.now().Add([]time.Duration{0, 0, 20 * time.Minute, 70 * time.Minute}[d.r.IntN(4)])
+	found = d.start(db, now)
 	if err := db.Write(context.Background(), func(tx store.Tx) error {
 		_, err := tx.Exec("delete from packed_until")
 		return err
 	}); err != nil {
 		d.t.Fatal(err)
 	}
-	return found, d.start(db)
+	return found, d.start(db, now)
 }
 
-func (d *dice) start(db *store.DB) string {
+func (d *dice) start(db *store.DB, now time.Time) string {
 	d.t.Helper()
-	e, err := ledger.OpenEmbedded(context.Background(), db, journal.NewIDs("mx1"), d.most, d.now(), d.by, ledgertest.Validity)
+	e, err := ledger.OpenEmbedded(context.Background(), db, journal.NewIDs("mx1"), d.most, now, d.by, ledgertest.Validity)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return d.seen(e)
+	return d.seen(e, now)
 }
 
 // seen is what decisions depend on, now and later.
-func (d *dice) seen(e *ledger.Embedded) string {
+func (d *dice) seen(e *ledger.Embedded, began time.Time) string {
 	text := ""
 	for _, later := range []time.Duration{0, 20 * time.Minute, 45 * time.Minute} {
-		now := d.now().Add(later)
+		now := began.Add(later)
 		for n := range diceClients {
 			t := e.Tally(numbered(n), now, d.by.Client)
 			text += fmt.Sprintf("client %d: %d %q; ", n, t.Count, t.Block)
