@@ -46,6 +46,9 @@ func (d *dice) do() {
 			Time: d.now().Add(-time.Duration(d.r.Int64N(3)) * time.Second), Client: client.Addr(), Login: login, Shown: login,
 			Protocol: "smtp", Password: []string{"02a1", "ff", ""}[d.r.IntN(3)], Counted: d.r.IntN(5) > 0,
 		}
+		if d.r.IntN(6) == 0 { // it may be a password, which the file does not have
+			f.Login, f.Shown = "jmeno@domena.cz", rules.ShownLogin("jmeno")
+		}
 		if d.r.IntN(3) == 0 {
 			f.ID = d.r.Uint64N(1<<48-1) + 1
 			d.told = append(d.told, f)
