@@ -9,6 +9,9 @@ import (
 // sizes are those of the plots.
 var sizes = []int{1_000, 10_000, 100_000, 1_000_000}
 
+// startsNote says what the starts of filled stores are.
+const startsNote = "The starts with clients are those of a file without a checkpoint: each of three failures a client is counted. See a million remembered clients for those with one."
+
 // growth measures passes while the tables of clients, and then that of accounts,
 // grow. Clients have three failures each, which block nobody.
 func growth(ctx context.Context, b *bench) (r result, err error) {
@@ -48,6 +51,7 @@ func growth(ctx context.Context, b *bench) (r result, err error) {
 		}
 	}
 	r.Plots = []plot{rate, wait, memory}
+	r.Notes = []string{startsNote}
 	return r, nil
 }
 
