@@ -25,6 +25,7 @@ type counter struct {
 	since    time.Time
 	stale    bool  // the file may still hold an earlier block of the prefix
 	asked    int64 // Unix nanoseconds at which a shared store has spoken of it
+	unkept   bool  // the file lacks other hosts' failures that are among these
 }
 
 // knows tells whether the failure of that id is among those that are kept. Those

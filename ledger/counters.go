@@ -165,10 +165,18 @@ func (t *counters) begin(k []byte, id string, now time.Time, w Window) string {
 	return inForce
 }
 
-// restore gives a block that outlived the daemon its id back.
+// restore gives a block that outlived the daemon its id back. The file knows the latest
+// block; a snapshot may know an earlier one.
 func (t *counters) restore(k []byte, id string, since, now time.Time, w Window) {
+	if packed, ok := t.above.Peek(k); ok {
+		if r := read(packed); string(r.block) == id {
+			return // nearly all
+		}
+	}
 	if c := t.find(k); c != nil {
-		c.stale = true // unless it is in force
+		if c.block != id {
+			c.block, c.since, c.stale = "", time.Time{}, true // unless it is in force
+		}
 		c.begin(id, since, now, w)
 		t.keep(k, c, now, w)
 	}

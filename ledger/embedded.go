@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ type Embedded struct {
 
 	loose     int         // failures that came after the latest snapshot; memory's lock
 	leftovers atomic.Bool // the file may have counters of other snapshots
+	packing   sync.Mutex  // held while counters are written or left over ones deleted
 }
 
 var _ Ledger = (*Embedded)(nil)

@@ -74,3 +74,24 @@ func (e *Embedded) WalkPieces(show func(keys []string) error) error {
 
 // Note counts a failure in memory only.
 func (e *Embedded) Note(p netip.Prefix, f rules.Failure, c Counting) { e.note(p, f, c) }
+
+// CheckpointAnd is a checkpoint that is due; do is called before each of its pieces is
+// written.
+func (e *Embedded) CheckpointAnd(ctx context.Context, c Counting, do func()) error {
+	return e.writeSnapshot(ctx, c, func(write func([]packedRow) error) error {
+		return e.inPieces(func(rows []packedRow) error {
+			do()
+			return write(rows)
+		})
+	})
+}
+
+// Take is an answer of the store about the name: what another host has told it.
+func (s *Shared) Take(name string, others []rules.Failure, block string, since time.Time) {
+	k := valkey.Counter{Count: len(others), Block: block, Since: since}
+	for _, f := range others {
+		w := toWire(f, 2, f.Time)
+		k.Failures = append(k.Failures, w)
+	}
+	s.take(name, k)
+}

@@ -34,7 +34,6 @@ func (e *Embedded) load(ctx context.Context, now time.Time, c Counting, validity
 // after that.
 func (e *Embedded) loadCounters(ctx context.Context, now time.Time, c Counting) error {
 	from := journal.After(now.Add(-c.retention()))
-	began := time.Time{}
 	m, good, err := e.loadSnapshot(ctx, now, c)
 	if err != nil {
 		return fmt.Errorf("what the last process has left: %w", err)
@@ -44,14 +43,11 @@ func (e *Embedded) loadCounters(ctx context.Context, now time.Time, c Counting) 
 			return err
 		}
 		from = m.last
-		if !now.Before(m.time) { // the clock was not set back: earlier blocks are in the counters
-			began = m.time.Add(-ahead)
-		}
 	}
 	if err := e.loadFailures(ctx, from, now, c); err != nil {
 		return err
 	}
-	return e.each(ctx, "select prefix, id, since from blocks where since >= ?", []any{nanoseconds(began)}, func(rows *sql.Rows) error {
+	return e.each(ctx, "select prefix, id, since from blocks", nil, func(rows *sql.Rows) error {
 		return e.loadBlock(rows, now, c.Client)
 	})
 }
@@ -90,9 +86,11 @@ func (e *Embedded) each(ctx context.Context, query string, args []any, use func(
 	return rows.Err()
 }
 
-// lastID is the highest id that the file has given to a failure or a clearing, or nothing.
-// Each max is a look at the end of its table only where it stands alone.
-const lastID = "select max(coalesce((select max(id) from failures), x''), coalesce((select max(id) from cleared), x''))"
+// lastID is the highest id that the file has given to a failure or a clearing, or nothing;
+// that one may have been pruned since, and then the snapshot knows it. Each max is a look at
+// the end of its table only where it stands alone.
+const lastID = "select max(coalesce((select max(id) from failures), x''), coalesce((select max(id) from cleared), x''), " +
+	"coalesce((select last from packed_until), x''))"
 
 // loadLast finds the latest id, which the next ones must be above.
 func (e *Embedded) loadLast(ctx context.Context) error {
@@ -158,19 +156,20 @@ func parseAddr(text string) (netip.Addr, error) {
 
 func (e *Embedded) loadBlock(rows *sql.Rows, now time.Time, w Window) error {
 	var (
-		prefix, id string
+		prefix, id sql.RawBytes
 		since      int64
 	)
 	if err := rows.Scan(&prefix, &id, &since); err != nil {
 		return err
 	}
-	p, err := netip.ParsePrefix(prefix)
+	p, err := netip.ParsePrefix(string(prefix))
 	if err != nil {
 		return fmt.Errorf("a remembered block: %w", err)
 	}
+	var key [prefixKey]byte
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.clients.restore(keyOf(p), id, time.Unix(0, since), now, w)
+	e.clients.restore(appendPrefix(key[:0], p), string(id), time.Unix(0, since), now, w)
 	return nil
 }
 

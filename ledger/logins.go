@@ -68,6 +68,9 @@ func (m *memory) LoginFailures(login string, since time.Time) []rules.Failure {
 
 // Guessed implements Ledger.
 func (m *memory) Guessed(now time.Time, w Window) []Guessed {
+	if w.Limit == 0 {
+		return nil // off; what was counted before is left to age
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []Guessed

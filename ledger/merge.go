@@ -18,6 +18,7 @@ type heard struct {
 // learned is what was news to this host.
 type learned struct {
 	failures []rules.Failure
+	unkept   []rules.Failure // were learned before, when nothing had to outlast a restart
 	voided   bool            // some were forgotten
 	left     []rules.Failure // then, those that were not
 	block    string          // the id that is in force now, if it was another, or none
@@ -41,9 +42,11 @@ func (t *counters) merge(k []byte, h heard, now time.Time, w Window) (l learned)
 		return f.Time.Before(h.cleared) && !slices.ContainsFunc(h.failures, func(g rules.Failure) bool { return g.ID == f.ID })
 	})
 	l.voided = len(c.failures) < before
+	var known []rules.Failure
 	for _, f := range h.failures {
 		if c.knows(f.ID) {
 			c.date(f)
+			known = append(known, f)
 			continue
 		}
 		c.add(f, w)
@@ -52,6 +55,7 @@ func (t *counters) merge(k []byte, h heard, now time.Time, w Window) (l learned)
 	if l.voided {
 		l.left = slices.Clone(c.failures)
 	}
+	c.unkept = c.unkept || len(l.failures) > 0
 	if len(c.failures) == 0 {
 		t.remove(k)
 		return l
@@ -63,6 +67,9 @@ func (t *counters) merge(k []byte, h heard, now time.Time, w Window) (l learned)
 			l.block, l.since = h.block, h.since
 		}
 		c.block, c.since = h.block, h.since
+	}
+	if l.above && c.unkept {
+		l.unkept, c.unkept = known, false
 	}
 	if l.above && c.block == "" {
 		l.stale, c.stale = c.stale, false

@@ -27,6 +27,7 @@ const (
 	hasBlock byte = 1 << iota // then since and the id
 	isStale
 	hasAsked
+	isUnkept
 )
 
 const (
@@ -56,6 +57,9 @@ func (c *counter) pack(b []byte) []byte {
 	}
 	if c.asked != 0 {
 		flags |= hasAsked
+	}
+	if c.unkept {
+		flags |= isUnkept
 	}
 	b = append(b, flags)
 	if c.block != "" {
@@ -367,7 +371,7 @@ func wellFormed(b []byte) bool {
 func unpackCounter(b []byte) *counter {
 	r := read(b)
 	r.spell = true
-	c := &counter{block: string(r.block), stale: r.flags&isStale != 0, asked: r.asked}
+	c := &counter{block: string(r.block), stale: r.flags&isStale != 0, asked: r.asked, unkept: r.flags&isUnkept != 0}
 	if len(r.block) > 0 {
 		c.since = time.Unix(0, r.since)
 	}

@@ -15,7 +15,7 @@ func someCounter(r *rand.Rand, now time.Time) *counter {
 	pick := func(list ...string) string { return list[r.IntN(len(list))] }
 	c := &counter{stale: r.IntN(2) == 0}
 	if r.IntN(2) == 0 {
-		c.asked = r.Int64()
+		c.asked, c.unkept = r.Int64(), true
 	}
 	if r.IntN(2) == 0 {
 		c.block, c.since = pick("0l0tkyxd13Vm67WNY4Cw6K", "x"), now.Add(-time.Duration(r.Int64N(int64(2*time.Hour))))

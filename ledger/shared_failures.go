@@ -147,5 +147,5 @@ func (s *Shared) isFresh(name string) bool {
 	} else if prefix, err := netip.ParsePrefix(name); err == nil {
 		c = s.clients.find(keyOf(prefix))
 	}
-	return c != nil && time.Since(time.Unix(0, c.asked)) < fresh
+	return c != nil && time.Since(time.Unix(0, c.asked)).Abs() < fresh // the clock may have been set back
 }

@@ -3,11 +3,13 @@ package ledger
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"time"
 
 	"portreeve/internal/store"
 	"portreeve/journal"
 	"portreeve/ledger/valkey"
+	"portreeve/rules"
 )
 
 // take puts into memory what the store knows of a name, and writes down what must
@@ -64,6 +66,8 @@ func (s *Shared) keep(of news, hosts map[uint64]uint16, now time.Time) {
 	if !of.voided && !of.above {
 		return
 	}
+	// What this host has counted itself is in the file.
+	of.failures = append(of.failures, slices.DeleteFunc(of.unkept, func(f rules.Failure) bool { return hosts[f.ID] == s.host })...)
 	var cleared journal.ID
 	if of.voided {
 		cleared = s.next(now)

@@ -20,7 +20,7 @@ import (
 
 // packedForm is the version of the packed counters' form. It stands in the mark with the
 // way of counting, since what is kept depends on the limit.
-func packedForm(c Counting) string { return fmt.Sprintf("2 %+v", c) }
+func packedForm(c Counting) string { return fmt.Sprintf("3 %+v", c) }
 
 // snapshotChunk is how many counters one write takes, and for how many the lock is held.
 const snapshotChunk = 500
@@ -61,9 +61,16 @@ func (e *Embedded) Checkpoint(ctx context.Context, c Counting) error {
 	return e.prunePacked(ctx)
 }
 
+// insertPacked says which row it is: a snapshot that was given up (the daemon was told to
+// stop) may still have a piece in the queue, which comes before the first of the next one
+// and would else take its place.
+const insertPacked = "insert or replace into packed(rowid, login, key, body) values(?, ?, ?, ?)"
+
 // writeSnapshot writes the rows behind all others, and then that they are good. Whatever
 // is in memory when it begins is in them; what comes later may be, and is known by its id.
 func (e *Embedded) writeSnapshot(ctx context.Context, c Counting, walk func(write func([]packedRow) error) error) error {
+	e.packing.Lock()
+	defer e.packing.Unlock()
 	e.mu.Lock()
 	last, loose := e.last, e.loose
 	e.mu.Unlock()
@@ -74,10 +81,11 @@ func (e *Embedded) writeSnapshot(ctx context.Context, c Counting, walk func(writ
 	until = first - 1
 	e.leftovers.Store(true)
 	err := walk(func(rows []packedRow) error {
+		next := until + 1
 		until += int64(len(rows))
 		return e.db.Write(ctx, func(tx store.Tx) error {
-			for _, r := range rows {
-				if _, err := tx.Exec("insert into packed(login, key, body) values(?, ?, ?)", r.login, r.key, r.body); err != nil {
+			for i, r := range rows {
+				if _, err := tx.Exec(insertPacked, next+int64(i), r.login, r.key, r.body); err != nil {
 					return err
 				}
 			}
@@ -186,11 +194,13 @@ func (p *piece) add(login int, key, body []byte) {
 	}
 }
 
-// prunePacked deletes the counters of other snapshots than the good one.
+// prunePacked deletes the counters of other snapshots than the good one. While one is
+// written, its rows are not good yet: whoever writes it prunes when it is.
 func (e *Embedded) prunePacked(ctx context.Context) error {
-	if !e.leftovers.Load() {
+	if !e.leftovers.Load() || !e.packing.TryLock() {
 		return nil
 	}
+	defer e.packing.Unlock()
 	e.leftovers.Store(false)
 	for _, where := range []string{
 		"rowid < (select first from packed_until)", "rowid > (select until from packed_until)", "not exists (select 1 from packed_until)",
@@ -244,18 +254,14 @@ func keepable(login bool, body []byte) []byte {
 type mark struct {
 	first, until int64 // its rows
 	last         journal.ID
-	time         time.Time
 }
 
 // loadSnapshot takes over what the last process has left, if that is good. Whatever has
 // an id below the mark's is counted then.
 func (e *Embedded) loadSnapshot(ctx context.Context, now time.Time, c Counting) (m mark, good bool, err error) {
-	var (
-		last []byte
-		at   int64
-	)
-	err = e.db.Reader().QueryRowContext(ctx, "select first, until, last, time from packed_until where counting = ?", packedForm(c)).
-		Scan(&m.first, &m.until, &last, &at)
+	var last []byte
+	err = e.db.Reader().QueryRowContext(ctx, "select first, until, last from packed_until where counting = ?", packedForm(c)).
+		Scan(&m.first, &m.until, &last)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return m, false, nil
@@ -264,7 +270,6 @@ func (e *Embedded) loadSnapshot(ctx context.Context, now time.Time, c Counting) 
 	case copy(m.last[:], last) != len(m.last):
 		return m, false, nil
 	}
-	m.time = time.Unix(0, at)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if good, err = e.readSnapshot(ctx, m, now, c); good || err != nil {
@@ -300,6 +305,9 @@ func (e *Embedded) readSnapshot(ctx context.Context, m mark, now time.Time, c Co
 		of, w := e.clients, c.Client
 		if login {
 			of, w = e.logins, c.Login
+		}
+		if login && w.Limit == 0 { // a reload has turned it off
+			continue
 		}
 		of.take(key, body, now, w, old)
 	}

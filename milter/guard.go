@@ -180,6 +180,8 @@ func (g *guard) take(n int) error {
 		return malformed{errSlow}
 	case errors.Is(err, net.ErrClosed):
 		return err // by the end of the drain
+	case g.pace.Draining():
+		return listen.ErrDraining // which may have cut a frame short that was just coming
 	default:
 		return malformed{errTruncated}
 	}

@@ -169,10 +169,10 @@ func (c *conn) fill() error {
 		return malformed{errSlow}
 	case pending && errors.Is(err, net.ErrClosed):
 		return err // by the end of the drain
+	case c.pace.Draining():
+		return listen.ErrDraining // which may have cut a request short that was just coming
 	case pending:
 		return malformed{errCutShort}
-	case c.pace.Draining():
-		return listen.ErrDraining
 	default:
 		return err
 	}
