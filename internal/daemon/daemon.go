@@ -190,6 +190,7 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 		}
 	}
 	sources := metrics.Sources{
+		Since:   d.since,
 		Blocked: func() int { return d.ledger.Blocked(d.Now(), d.window()) },
 		StoreUp: func() bool { return d.storeFault() == nil }, SetAside: d.setAside, DirectoryUp: d.directoryUp,
 	}
