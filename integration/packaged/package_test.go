@@ -4,6 +4,8 @@ package packaged
 
 import (
 	"debug/elf"
+	"io"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -31,6 +33,8 @@ func TestPackage(t *testing.T) {
 		{"restarted under load", restartedUnderLoad},
 		{"upgraded under load", upgradedUnderLoad},
 		{"removed", removed},
+		{"installed again", installedAgain},
+		{"removed again", removed},
 		{"purged", purged},
 	} {
 		start := time.Now()
@@ -151,6 +155,35 @@ func hardened(h host) {
 		h.Errorf("the running daemon: %s", got)
 	}
 	h.run("systemd-analyze", append([]string{"verify", "--man=no"}, units...)...)
+	watchable(h)
+}
+
+// watchable: what the alerts and the dashboard of the package ask for is there under the
+// unit, which hides much of /proc, where some metrics come from.
+func watchable(h host) {
+	kept := h.read(etc + "/portreeve.toml")
+	h.edit(etc+"/portreeve.toml", "\n[networks]", "web = \"inet:127.0.0.1:9193\"\n\n[networks]")
+	h.systemctl("restart", "portreeve.service")
+	answer, err := http.Get("http://127.0.0.1:9193/metrics")
+	h.must(err)
+	defer answer.Body.Close() //nolint:errcheck // it was read
+	page, err := io.ReadAll(answer.Body)
+	h.must(err)
+	const examples = "/usr/share/doc/portreeve/examples"
+	asked := regexp.MustCompile(`\b(portreeve|process|go)_[a-z_]+[a-z]\b`).FindAllString(
+		h.read(examples+"/prometheus/portreeve.rules.yml")+h.read(examples+"/grafana/portreeve.json"), -1)
+	slices.Sort(asked)
+	asked = slices.Compact(asked)
+	if len(asked) < 15 {
+		h.Errorf("only %q is asked for", asked)
+	}
+	for _, name := range asked {
+		if !regexp.MustCompile(`(?m)^` + name + `[ {_]`).Match(page) {
+			h.Errorf("%s is not exported", name)
+		}
+	}
+	h.write(etc+"/portreeve.toml", kept)
+	h.systemctl("restart", "portreeve.service")
 }
 
 // watched: a daemon that runs and does not work is ended and started again.
@@ -200,6 +233,25 @@ func removed(h host) {
 		}
 	}
 	h.absent(program, "/run/portreeve/admin.sock")
+}
+
+// installedAgain: what a removal left is taken up again, and all of it runs, the sockets
+// included. dpkg gives its script the version of before, as for an upgrade.
+func installedAgain(h host) {
+	token, accounts := h.read(etc+"/token"), h.read(etc+"/accounts.toml")
+	h.run("apt-get", "install", "--yes", nextVersion)
+	if h.read(etc+"/token") != token || h.read(etc+"/accounts.toml") != accounts {
+		h.Error("the token or the accounts have changed")
+	}
+	for _, unit := range units {
+		if got := h.property(unit, "ActiveState") + " " + h.property(unit, "UnitFileState"); got != "active enabled" {
+			h.Errorf("%s is %s", unit, got)
+		}
+	}
+	if s := h.status(); !slices.Equal(s.Passed, []string{"policy", "milter", "auth"}) {
+		h.Errorf("passed %q", s.Passed)
+	}
+	h.run(program, "check")
 }
 
 // purged: nothing of the package's is left; what setup made is undone by setup.
