@@ -4,6 +4,7 @@ package packaged
 
 import (
 	"debug/elf"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -30,6 +31,7 @@ func TestPackage(t *testing.T) {
 		{"connected", connected},
 		{"stories", stories},
 		{"killed by the watchdog", watched},
+		{"with a mistake", mistaken},
 		{"restarted under load", restartedUnderLoad},
 		{"upgraded under load", upgradedUnderLoad},
 		{"removed", removed},
@@ -214,6 +216,35 @@ func watched(h host) {
 	h.systemctl("restart", "portreeve.service")
 }
 
+// mistaken: with a file that it cannot read the daemon does not start, and systemd gives
+// it and its sockets up. What the pages say then brings all of it back.
+func mistaken(h host) {
+	kept := h.read(etc + "/portreeve.toml")
+	h.write(etc+"/portreeve.toml", "nonsense = 1\n"+kept)
+	if out, err := try("systemctl", "restart", "portreeve.service"); err == nil {
+		h.Errorf("it starts: %s", out)
+	}
+	h.until("systemd gives up", 30*time.Second, func() error {
+		for _, unit := range units[:2] {
+			if state := h.property(unit, "ActiveState"); state != "failed" {
+				return fmt.Errorf("%s is %s", unit, state)
+			}
+		}
+		return nil
+	})
+	h.write(etc+"/portreeve.toml", kept)
+	h.run("systemctl", "reset-failed", "portreeve.service") // instead of its 10 s
+	h.run("systemctl", "restart", "portreeve.socket", "portreeve")
+	for _, unit := range units {
+		if state := h.property(unit, "ActiveState"); state != "active" {
+			h.Errorf("%s is %s", unit, state)
+		}
+	}
+	if s := h.status(); !slices.Equal(s.Passed, []string{"policy", "milter", "auth"}) {
+		h.Errorf("passed %q", s.Passed)
+	}
+}
+
 // removed: what was recorded and what was configured stays, and the sockets go.
 func removed(h host) {
 	token := h.read(etc + "/token")
@@ -260,6 +291,7 @@ func purged(h host) {
 	h.run("apt-get", "purge", "--yes", "portreeve")
 	h.absent(etc, state, "/run/portreeve", socketDir, "/etc/systemd/system/multi-user.target.wants/portreeve.service",
 		"/etc/systemd/system/sockets.target.wants/portreeve.socket", "/etc/systemd/system/sockets.target.wants/portreeve-auth.socket",
+		"/etc/systemd/system/portreeve.service.wants",
 		"/usr/lib/systemd/system/portreeve.service", "/usr/share/doc/portreeve")
 	if h.tree("/etc/postfix") != before {
 		h.Error("purging has changed Postfix's files")
