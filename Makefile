@@ -27,8 +27,10 @@ build: ## bin/portreeve, one static program
 
 manuals: ## build/man and build/completions, of the texts of --help and docs/configuration.md
 	rm -rf build/man build/completions
-	CGO_ENABLED=0 go run -tags manuals -buildvcs=false -ldflags '-X main.version=$(VERSION)' ./cmd/portreeve build
+	CGO_ENABLED=0 go run -trimpath -tags manuals -buildvcs=false -ldflags '-X main.version=$(VERSION)' ./cmd/portreeve build
 
+# The manuals in them have their version: that of git describe is shorter in a small clone.
+packages: VERSION = $(or $(PACKAGE_VERSION),$(shell packaging/version.sh))
 packages: manuals ## build/packages: .deb and .rpm for amd64 and arm64
 	rm -rf build/packages
 	packaging/build.sh build/packages
