@@ -195,7 +195,7 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 	sources := metrics.Sources{
 		Since:   d.since,
 		Blocked: func() int { return d.ledger.Blocked(d.Now(), d.window()) },
-		StoreUp: func() bool { return d.storeFault() == nil }, SetAside: d.setAside, DirectoryUp: d.directoryUp,
+		StoreUp: func() bool { return d.storeFault() == nil }, FileUp: func() bool { return d.ledger.Healthy() == nil }, SetAside: d.setAside, DirectoryUp: d.directoryUp,
 	}
 	if d.shared != nil {
 		sources.SharedUp, sources.Waiting = func() bool { return d.shared.Away() == nil }, d.shared.Waiting
