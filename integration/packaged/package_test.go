@@ -4,6 +4,7 @@ package packaged
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"portreeve/internal/admin"
 )
 
 // TestPackage is the life of a package on one host, in order.
@@ -28,6 +31,7 @@ func TestPackage(t *testing.T) {
 		{"not started where that is forbidden", notStarted},
 		{"installed", installed},
 		{"hardened", hardened},
+		{"follows the journal", follows},
 		{"connected", connected},
 		{"stories", stories},
 		{"killed by the watchdog", watched},
@@ -186,6 +190,30 @@ func watchable(h host) {
 	}
 	h.write(etc+"/portreeve.toml", kept)
 	h.systemctl("restart", "portreeve.service")
+}
+
+// follows: with the drop-in of the examples, the daemon reads the journal under its unit.
+func follows(h host) {
+	const dropIn = "/etc/systemd/system/portreeve.service.d"
+	kept := h.read(etc + "/portreeve.toml")
+	h.run("install", "-D", "--mode=0644", "--target-directory="+dropIn, "/usr/share/doc/portreeve/examples/systemd/maillog.conf")
+	h.write(etc+"/portreeve.toml", "mode = \"observe\"\n[maillog]\nfiles = [\"journal\"]\n")
+	h.systemctl("daemon-reload")
+	h.systemctl("restart", "portreeve.service")
+	h.until("a failed login in the journal is counted", 20*time.Second, func() error {
+		h.run("logger", "--tag=postfix/smtpd", "--priority=mail.info",
+			"warning: unknown[203.0.113.9]: SASL LOGIN authentication failed: authentication failure, sasl_username=jan@domena.cz")
+		time.Sleep(200 * time.Millisecond)
+		var failures admin.FailuresAnswer
+		h.verb(&failures, "failures", "203.0.113.9")
+		if failures.Count == 0 {
+			return errors.New("nothing is")
+		}
+		return nil
+	})
+	h.must(os.RemoveAll(dropIn))
+	h.systemctl("daemon-reload")
+	fresh(h, kept)
 }
 
 // watched: a daemon that runs and does not work is ended and started again.
