@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -188,6 +189,21 @@ func watchable(h host) {
 			h.Errorf("%s is not exported", name)
 		}
 	}
+	// The sockets that it opens by itself have a queue as long as systemd's.
+	h.run("systemctl", "kill", "--signal=STOP", "portreeve.service")
+	var waiting []net.Conn
+	for n := range 300 {
+		c, err := net.DialTimeout("tcp", "127.0.0.1:9193", time.Second)
+		if err != nil {
+			h.Errorf("who connects after %d others, while nobody accepts: %v", n, err)
+			break
+		}
+		waiting = append(waiting, c)
+	}
+	for _, c := range waiting {
+		h.must(c.Close()) // or the daemon would wait for them
+	}
+	h.run("systemctl", "kill", "--signal=CONT", "portreeve.service")
 	h.write(etc+"/portreeve.toml", kept)
 	h.systemctl("restart", "portreeve.service")
 }
