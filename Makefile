@@ -14,7 +14,10 @@ RACE := $(if $(shell command -v gcc),-race,)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH
 
-.PHONY: no-trial help build manuals packages packaged test lint vet unit real pages browser monitoring trial vuln notices sbom soak picture bench demo demo-stop fuzz clean
+# Its client says something even where nobody answers it.
+DOCKER := $(shell docker info >/dev/null 2>&1 && echo yes)
+
+.PHONY: no-docker help build manuals packages packaged test lint vet unit real pages browser monitoring trial vuln notices sbom soak picture bench demo demo-stop fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,8 +27,10 @@ build: ## bin/portreeve, one static program
 
 manuals: ## build/man and build/completions, of the texts of --help and docs/configuration.md
 	rm -rf build/man build/completions
-	CGO_ENABLED=0 go run -tags manuals -buildvcs=false -ldflags '-X main.version=$(VERSION)' ./cmd/portreeve build
+	CGO_ENABLED=0 go run -trimpath -tags manuals -buildvcs=false -ldflags '-X main.version=$(VERSION)' ./cmd/portreeve build
 
+# The manuals in them have their version: that of git describe is shorter in a small clone.
+packages: VERSION = $(or $(PACKAGE_VERSION),$(shell packaging/version.sh))
 packages: manuals ## build/packages: .deb and .rpm for amd64 and arm64
 	rm -rf build/packages
 	packaging/build.sh build/packages
@@ -35,8 +40,8 @@ packaged: packages ## the packages: reproducible, lintian, and on clean hosts: i
 	@packaging/reproduce.sh & again=$$!; packaging/lint.sh & lint=$$!; integration/packaged/run.sh; status=$$?; \
 	wait $$again || status=1; wait $$lint || status=1; exit $$status
 
-# Where there is no Docker, contrib/docker cannot be tried; all else can.
-test: lint vet vuln unit real pages browser monitoring packaged $(if $(shell docker info 2>/dev/null),trial,no-trial) ## everything: lint, vet, known vulnerabilities, the tests in-process, on real Postfix and Dovecot, of the documentation, in chromium, in Prometheus, of the packages, and contrib/docker
+# Where there is no Docker, no-docker says what is not tried; all else is.
+test: lint vet vuln unit real pages browser monitoring $(if $(DOCKER),packaged trial,no-docker) ## everything: lint, vet, known vulnerabilities, the tests in-process, on real Postfix and Dovecot, of the documentation, in chromium, in Prometheus, of the packages, and contrib/docker
 
 lint: ## gofumpt, staticcheck, and actionlint on the workflows
 	@unformatted=$$(go tool gofumpt -l .) || exit 1; \
@@ -81,8 +86,9 @@ monitoring: ## the alerts and the dashboard in Debian's Prometheus, on a daemon 
 trial: ## does what contrib/docker/README.md says, and compares the answers (Docker with compose)
 	integration/trial/run.sh
 
-no-trial:
-	@echo "no Docker here: contrib/docker is NOT tried; start Docker, and make trial"
+no-docker: packages
+	packaging/reproduce.sh
+	@echo "no Docker here: the units, a restart and an upgrade under load, lintian and rpmlint, and contrib/docker are NOT tried; start Docker, then: make packaged trial"
 
 soak: ## kills by the fifty, and SOAK_MINUTES (20) of mixed traffic with bad days in between, on the real programs
 	KILLS=50 go test -count=1 -v -timeout 30m -run 'TestKilledUnderLoad|TestStoppedUnderLoad' ./internal/daemon

@@ -252,7 +252,7 @@ func TestNetworkTakenAway(t *testing.T) {
 		t.Errorf("status says %+v", s.Store)
 	}
 	fails(t, a, guesser, 2)
-	for _, want := range []string{`\nportreeve_store_up 0\n`, `\nportreeve_shared_store_up 0\n`, `\nportreeve_shared_store_waiting [1-9]`} {
+	for _, want := range []string{`\nportreeve_store_up 0\n`, `\nportreeve_store_file_up 1\n`, `\nportreeve_shared_store_up 0\n`, `\nportreeve_shared_store_waiting [1-9]`} {
 		if page := metricsOf(t, a); !regexp.MustCompile(want).MatchString(page) {
 			t.Errorf("the metrics lack %q:\n%s", want, page)
 		}

@@ -111,7 +111,7 @@ func (s *systemd) run(ctx context.Context) error {
 	if err == nil {
 		err = errors.New("it ended")
 	}
-	return fmt.Errorf("journalctl: %w: %s: let Portreeve's user read the journal (adduser portreeve systemd-journal)", err, &complaint)
+	return fmt.Errorf("journalctl: %w: %s: let Portreeve's user read the journal (adduser portreeve systemd-journal), and its unit all of /proc (contrib/systemd/examples/maillog.conf)", err, &complaint)
 }
 
 // arguments ask for what mail programs log, from the last entry that was read,

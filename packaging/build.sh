@@ -24,7 +24,7 @@ wanted=("$@")
 [ ${#wanted[@]} -gt 0 ] || wanted=(deb/amd64 deb/arm64 rpm/amd64 rpm/arm64)
 
 export PACKAGE_VERSION=${PACKAGE_VERSION:-$(packaging/version.sh)}
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct || echo 0)}
 export MAINTAINER=${MAINTAINER:-Portreeve packagers <packagers@portreeve.invalid>}
 export STAGE=build/stage ARCH
 commit=$(git rev-parse --verify --quiet HEAD || echo unknown)

@@ -12,16 +12,17 @@ fi
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 umask 077
-tar --create --exclude=./build/packages --exclude=./build/packaged --exclude=./build/stage --exclude=./bin . |
+tar --create --exclude=./build --exclude=./bin . |
 	tar --extract --touch --no-same-permissions --directory "$copy"
-TZ=Pacific/Kiritimati LC_ALL=C.UTF-8 "$copy/packaging/build.sh" "$copy/again"
+again=$copy/build/packages
+TZ=Pacific/Kiritimati LC_ALL=C.UTF-8 make --silent --directory "$copy" packages
 for package in build/packages/*; do
-	if ! cmp "$package" "$copy/again/$(basename "$package")"; then
+	if ! cmp "$package" "$again/$(basename "$package")"; then
 		echo "reproduce.sh: $package is another one when it is built again" >&2
 		exit 1
 	fi
 done
-if [ "$(find build/packages -type f | wc -l)" != "$(find "$copy/again" -type f | wc -l)" ]; then
+if [ "$(find build/packages -type f | wc -l)" != "$(find "$again" -type f | wc -l)" ]; then
 	echo "reproduce.sh: another number of packages when they are built again" >&2
 	exit 1
 fi

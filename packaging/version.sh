@@ -1,12 +1,14 @@
 #!/bin/bash
 # Prints the packages' version: X.Y.Z of the tag vX.Y.Z, X.Y.Z+N.gHASH for N commits after
-# it, and before the first tag 0~N.gHASH, which sorts before every release.
+# it, and before the first tag 0~N.gHASH, which sorts before every release. Where git does
+# not tell (an archive of the source, no git): 0~unknown.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 if ! hash=$(git rev-parse --short=9 --verify --quiet HEAD); then
-	echo "version.sh: there is no git repository here; give the version: make packages PACKAGE_VERSION=X.Y.Z" >&2
-	exit 1
+	echo "version.sh: git knows no commit here, so the version is unknown; give it: make packages PACKAGE_VERSION=X.Y.Z" >&2
+	echo '0~unknown'
+	exit
 fi
 if tag=$(git describe --tags --match 'v[0-9]*' --abbrev=0 2>/dev/null); then
 	since=$(git rev-list --count "$tag..HEAD")

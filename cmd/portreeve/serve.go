@@ -41,6 +41,9 @@ write to the directories of its sockets and its store, is enough.`,
 			defer signal.Stop(hup)
 			o := portreeve.Options{
 				ConfigPath: g.config, Version: version, Reload: hup, Reloading: tellReload, Sockets: activation.Files(true),
+				// A drain gives no signs of life. Told of it, systemd waits for TimeoutStopSec= instead,
+				// also when it was not systemd that asked for it.
+				Stopping: func() { tellSystemd(cmd, daemon.SdNotifyStopping) },
 			}
 			limit, err := daemon.SdWatchdogEnabled(false)
 			if err != nil {

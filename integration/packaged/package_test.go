@@ -4,6 +4,11 @@ package packaged
 
 import (
 	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -12,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"portreeve/internal/admin"
 )
 
 // TestPackage is the life of a package on one host, in order.
@@ -25,12 +32,16 @@ func TestPackage(t *testing.T) {
 		{"not started where that is forbidden", notStarted},
 		{"installed", installed},
 		{"hardened", hardened},
+		{"follows the journal", follows},
 		{"connected", connected},
 		{"stories", stories},
 		{"killed by the watchdog", watched},
+		{"with a mistake", mistaken},
 		{"restarted under load", restartedUnderLoad},
 		{"upgraded under load", upgradedUnderLoad},
 		{"removed", removed},
+		{"installed again", installedAgain},
+		{"removed again", removed},
 		{"purged", purged},
 	} {
 		start := time.Now()
@@ -151,6 +162,74 @@ func hardened(h host) {
 		h.Errorf("the running daemon: %s", got)
 	}
 	h.run("systemd-analyze", append([]string{"verify", "--man=no"}, units...)...)
+	watchable(h)
+}
+
+// watchable: what the alerts and the dashboard of the package ask for is there under the
+// unit, which hides much of /proc, where some metrics come from.
+func watchable(h host) {
+	kept := h.read(etc + "/portreeve.toml")
+	h.edit(etc+"/portreeve.toml", "\n[networks]", "web = \"inet:127.0.0.1:9193\"\n\n[networks]")
+	h.systemctl("restart", "portreeve.service")
+	answer, err := http.Get("http://127.0.0.1:9193/metrics")
+	h.must(err)
+	defer answer.Body.Close() //nolint:errcheck // it was read
+	page, err := io.ReadAll(answer.Body)
+	h.must(err)
+	const examples = "/usr/share/doc/portreeve/examples"
+	asked := regexp.MustCompile(`\b(portreeve|process|go)_[a-z_]+[a-z]\b`).FindAllString(
+		h.read(examples+"/prometheus/portreeve.rules.yml")+h.read(examples+"/grafana/portreeve.json"), -1)
+	slices.Sort(asked)
+	asked = slices.Compact(asked)
+	if len(asked) < 15 {
+		h.Errorf("only %q is asked for", asked)
+	}
+	for _, name := range asked {
+		if !regexp.MustCompile(`(?m)^` + name + `[ {_]`).Match(page) {
+			h.Errorf("%s is not exported", name)
+		}
+	}
+	// The sockets that it opens by itself have a queue as long as systemd's.
+	h.run("systemctl", "kill", "--signal=STOP", "portreeve.service")
+	var waiting []net.Conn
+	for n := range 300 {
+		c, err := net.DialTimeout("tcp", "127.0.0.1:9193", time.Second)
+		if err != nil {
+			h.Errorf("who connects after %d others, while nobody accepts: %v", n, err)
+			break
+		}
+		waiting = append(waiting, c)
+	}
+	for _, c := range waiting {
+		h.must(c.Close()) // or the daemon would wait for them
+	}
+	h.run("systemctl", "kill", "--signal=CONT", "portreeve.service")
+	h.write(etc+"/portreeve.toml", kept)
+	h.systemctl("restart", "portreeve.service")
+}
+
+// follows: with the drop-in of the examples, the daemon reads the journal under its unit.
+func follows(h host) {
+	const dropIn = "/etc/systemd/system/portreeve.service.d"
+	kept := h.read(etc + "/portreeve.toml")
+	h.run("install", "-D", "--mode=0644", "--target-directory="+dropIn, "/usr/share/doc/portreeve/examples/systemd/maillog.conf")
+	h.write(etc+"/portreeve.toml", "mode = \"observe\"\n[maillog]\nfiles = [\"journal\"]\n")
+	h.systemctl("daemon-reload")
+	h.systemctl("restart", "portreeve.service")
+	h.until("a failed login in the journal is counted", 20*time.Second, func() error {
+		h.run("logger", "--tag=postfix/smtpd", "--priority=mail.info",
+			"warning: unknown[203.0.113.9]: SASL LOGIN authentication failed: authentication failure, sasl_username=jan@domena.cz")
+		time.Sleep(200 * time.Millisecond)
+		var failures admin.FailuresAnswer
+		h.verb(&failures, "failures", "203.0.113.9")
+		if failures.Count == 0 {
+			return errors.New("nothing is")
+		}
+		return nil
+	})
+	h.must(os.RemoveAll(dropIn))
+	h.systemctl("daemon-reload")
+	fresh(h, kept)
 }
 
 // watched: a daemon that runs and does not work is ended and started again.
@@ -181,6 +260,35 @@ func watched(h host) {
 	h.systemctl("restart", "portreeve.service")
 }
 
+// mistaken: with a file that it cannot read the daemon does not start, and systemd gives
+// it and its sockets up. What the pages say then brings all of it back.
+func mistaken(h host) {
+	kept := h.read(etc + "/portreeve.toml")
+	h.write(etc+"/portreeve.toml", "nonsense = 1\n"+kept)
+	if out, err := try("systemctl", "restart", "portreeve.service"); err == nil {
+		h.Errorf("it starts: %s", out)
+	}
+	h.until("systemd gives up", 30*time.Second, func() error {
+		for _, unit := range units[:2] {
+			if state := h.property(unit, "ActiveState"); state != "failed" {
+				return fmt.Errorf("%s is %s", unit, state)
+			}
+		}
+		return nil
+	})
+	h.write(etc+"/portreeve.toml", kept)
+	h.run("systemctl", "reset-failed", "portreeve.service") // instead of its 10 s
+	h.run("systemctl", "restart", "portreeve.socket", "portreeve")
+	for _, unit := range units {
+		if state := h.property(unit, "ActiveState"); state != "active" {
+			h.Errorf("%s is %s", unit, state)
+		}
+	}
+	if s := h.status(); !slices.Equal(s.Passed, []string{"policy", "milter", "auth"}) {
+		h.Errorf("passed %q", s.Passed)
+	}
+}
+
 // removed: what was recorded and what was configured stays, and the sockets go.
 func removed(h host) {
 	token := h.read(etc + "/token")
@@ -202,12 +310,32 @@ func removed(h host) {
 	h.absent(program, "/run/portreeve/admin.sock")
 }
 
+// installedAgain: what a removal left is taken up again, and all of it runs, the sockets
+// included. dpkg gives its script the version of before, as for an upgrade.
+func installedAgain(h host) {
+	token, accounts := h.read(etc+"/token"), h.read(etc+"/accounts.toml")
+	h.run("apt-get", "install", "--yes", nextVersion)
+	if h.read(etc+"/token") != token || h.read(etc+"/accounts.toml") != accounts {
+		h.Error("the token or the accounts have changed")
+	}
+	for _, unit := range units {
+		if got := h.property(unit, "ActiveState") + " " + h.property(unit, "UnitFileState"); got != "active enabled" {
+			h.Errorf("%s is %s", unit, got)
+		}
+	}
+	if s := h.status(); !slices.Equal(s.Passed, []string{"policy", "milter", "auth"}) {
+		h.Errorf("passed %q", s.Passed)
+	}
+	h.run(program, "check")
+}
+
 // purged: nothing of the package's is left; what setup made is undone by setup.
 func purged(h host) {
 	before := h.tree("/etc/postfix")
 	h.run("apt-get", "purge", "--yes", "portreeve")
 	h.absent(etc, state, "/run/portreeve", socketDir, "/etc/systemd/system/multi-user.target.wants/portreeve.service",
 		"/etc/systemd/system/sockets.target.wants/portreeve.socket", "/etc/systemd/system/sockets.target.wants/portreeve-auth.socket",
+		"/etc/systemd/system/portreeve.service.wants",
 		"/usr/lib/systemd/system/portreeve.service", "/usr/share/doc/portreeve")
 	if h.tree("/etc/postfix") != before {
 		h.Error("purging has changed Postfix's files")

@@ -143,7 +143,7 @@ func answers(ctx context.Context, s socket, t talk, within time.Duration) error 
 func ask(ctx context.Context, at listen.Address, t talk, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	var dialer net.Dialer
+	dialer := net.Dialer{LocalAddr: loopback(at)}
 	c, err := dialer.DialContext(ctx, at.Network, at.Addr)
 	if err != nil {
 		return err
@@ -161,6 +161,19 @@ func ask(ctx context.Context, at listen.Address, t talk, within time.Duration) e
 		return fmt.Errorf("answered %q", got)
 	}
 	return nil
+}
+
+// loopback is where a question comes from: a listener at one of the host's own addresses
+// need not let that address in (listen.allow).
+func loopback(at listen.Address) net.Addr {
+	to, err := netip.ParseAddrPort(at.Addr)
+	switch {
+	case at.Network != "tcp" || err != nil || to.Addr().Zone() != "":
+		return nil
+	case to.Addr().Unmap().Is4():
+		return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	}
+	return &net.TCPAddr{IP: net.IPv6loopback}
 }
 
 // noDescriptors tells whether an error is, or comes of, the want of descriptors: the

@@ -3,11 +3,14 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -101,6 +104,38 @@ func TestSignsOfLife(t *testing.T) {
 	if text := h.log.String(); strings.Contains(text, "malformed") {
 		t.Errorf("the log:\n%s", text)
 	}
+}
+
+// The daemon's own question is answered also at an address that is not loopback,
+// from which listen.allow lets nobody of this host in.
+func TestSignsAtAnAddressOfTheHost(t *testing.T) {
+	for _, at := range append(hostAddresses(t), netip.IPv4Unspecified(), netip.IPv6Unspecified()) {
+		t.Run(at.String(), func(t *testing.T) {
+			h := prepare(t, strings.Replace(plain, `policy = "unix:policy.sock"`, fmt.Sprintf("allow = [\"203.0.113.0/24\"]\npolicy = %q", "inet:"+netip.AddrPortFrom(at, 0).String()), 1))
+			signs := make(chan struct{})
+			o := h.options()
+			o.AliveEvery = 100 * time.Millisecond
+			o.Alive = sync.OnceFunc(func() { close(signs) })
+			h.launch(func(ctx context.Context, ready func()) error { return Run(ctx, o, ready) })
+			select {
+			case <-signs:
+			case <-time.After(patience):
+				t.Errorf("no sign of life; the log:\n%s", h.log.String())
+			}
+		})
+	}
+}
+
+// hostAddresses are those by which others reach this machine. One without a network has
+// none.
+func hostAddresses(t *testing.T) (list []netip.Addr) {
+	for _, a := range must[[]net.Addr](t)(net.InterfaceAddrs()) {
+		ip := netip.MustParsePrefix(a.String()).Addr()
+		if !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
+			list = append(list, ip)
+		}
+	}
+	return list
 }
 
 // A socket at which nobody answers ends the signs, one that is full does not.

@@ -36,6 +36,8 @@ type Options struct {
 	Reload     <-chan os.Signal // SIGHUP; nil: none
 	// Reloading is told before and after a reload (systemd).
 	Reloading func(done bool)
+	// Stopping is told when the daemon begins to drain, for whatever reason; nil: nobody is.
+	Stopping func()
 	// Sockets are listening sockets that the service manager has opened, for the
 	// listeners at their addresses.
 	Sockets []*os.File
@@ -105,6 +107,7 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	var told atomic.Int64
 	defer context.AfterFunc(ctx, func() { told.Store(time.Now().UnixNano()) })()
 	err = d.serve(ctx, c, listeners, ready)
+	told.CompareAndSwap(0, time.Now().UnixNano()) // a drain may be quicker than the call above
 	d.gate.Flush()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushEvery)
 	defer cancel()
@@ -190,8 +193,9 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 		}
 	}
 	sources := metrics.Sources{
+		Since:   d.since,
 		Blocked: func() int { return d.ledger.Blocked(d.Now(), d.window()) },
-		StoreUp: func() bool { return d.storeFault() == nil }, SetAside: d.setAside, DirectoryUp: d.directoryUp,
+		StoreUp: func() bool { return d.storeFault() == nil }, FileUp: func() bool { return d.ledger.Healthy() == nil }, SetAside: d.setAside, DirectoryUp: d.directoryUp,
 	}
 	if d.shared != nil {
 		sources.SharedUp, sources.Waiting = func() bool { return d.shared.Away() == nil }, d.shared.Waiting

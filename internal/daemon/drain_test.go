@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,7 +49,10 @@ func ends(t testing.TB, what string, c io.Reader) {
 // SIGTERM: what is idle is closed, what has begun is finished, and what it led to is
 // stored.
 func TestDrain(t *testing.T) {
-	h := start(t, plain)
+	h := prepare(t, plain)
+	o, stopping := h.options(), make(chan struct{})
+	o.Stopping = sync.OnceFunc(func() { close(stopping) })
+	h.launch(func(ctx context.Context, ready func()) error { return Run(ctx, o, ready) })
 	request := envelope{client: "192.0.2.9", login: "jan@domena.cz", sender: "jan@seznam.cz"}.String()
 
 	idlePolicy, halfPolicy := h.open("policy.sock"), h.open("policy.sock")
@@ -65,6 +70,11 @@ func TestDrain(t *testing.T) {
 	h.report("submission", "192.0.2.9", "jan@domena.cz", false) // leaves a connection that is kept alive
 
 	h.end()
+	select {
+	case <-stopping:
+	case <-time.After(patience):
+		t.Error("the service manager is not told that the daemon stops")
+	}
 	h.closing("milter.sock")
 	// What the session inside a message needs is answered as long as it lasts.
 	if got := h.ask(envelope{client: "192.0.2.9", login: "jan@domena.cz", sender: "jan@domena.cz"}); got != "DUNNO" {

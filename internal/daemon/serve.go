@@ -148,6 +148,9 @@ func (d *Daemon) serve(ctx context.Context, c *config.Config, sockets []socket, 
 	running.Go(func() { d.checkpoints(ctx) })
 	running.Go(func() { d.reloads(ctx) })
 	ready()
+	if d.Stopping != nil {
+		defer context.AfterFunc(ctx, d.Stopping)()
+	}
 	if d.Alive != nil {
 		w := witness{every: d.AliveEvery, signs: d.signs(sockets), alive: d.Alive, log: d.Log}
 		running.Go(func() { w.watch(ctx) })

@@ -68,7 +68,7 @@ func TestStoreCannotWrite(t *testing.T) {
 	if status, body := h.get("/healthz"); status != http.StatusServiceUnavailable || !strings.HasPrefix(body, "the store has not been writable since ") {
 		t.Errorf("healthz %d %q", status, body)
 	}
-	if _, page := h.get("/metrics"); !strings.Contains(page, "portreeve_store_up 0\n") {
+	if _, page := h.get("/metrics"); !strings.Contains(page, "portreeve_store_up 0\n") || !strings.Contains(page, "portreeve_store_file_up 0\n") {
 		t.Error("/metrics says that the store is up")
 	}
 	if a := h.explain(admin.ExplainRequest{Senders: []string{"jan@seznam.cz"}}); len(a.Found) != 1 {

@@ -28,6 +28,9 @@ func Open(a Address, mode fs.FileMode) (net.Listener, error) {
 		if err != nil {
 			return nil, fmt.Errorf("listen on %s: %w: correct the address or the rights", a, err)
 		}
+		if err := lengthen(ln); err != nil {
+			return nil, errors.Join(err, ln.Close())
+		}
 		return ln, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(a.Addr), 0o755); err != nil {
@@ -37,6 +40,25 @@ func Open(a Address, mode fs.FileMode) (net.Listener, error) {
 		return nil, err
 	}
 	return openUnix(a, mode)
+}
+
+// backlog is how many may wait to be accepted, as in the units' Backlog=; the kernel has
+// a limit of its own (net.core.somaxconn). Package net reads that in /proc/sys, and takes
+// 128 where it cannot: under a unit with ProcSubset=pid.
+const backlog = 4096
+
+// lengthen gives a listener's queue its length.
+func lengthen(ln net.Listener) error {
+	raw, err := ln.(syscall.Conn).SyscallConn()
+	if err == nil {
+		var done error
+		err = raw.Control(func(fd uintptr) { done = syscall.Listen(int(fd), backlog) })
+		err = errors.Join(err, done)
+	}
+	if err != nil {
+		return fmt.Errorf("set the length of the queue of %s: %w: start the daemon again", ln.Addr(), err)
+	}
+	return nil
 }
 
 func inUse(a Address) error {
@@ -90,6 +112,9 @@ func openUnix(a Address, mode fs.FileMode) (net.Listener, error) {
 	info, err := os.Lstat(a.Addr)
 	if err == nil {
 		err = os.Chmod(a.Addr, mode)
+	}
+	if err == nil {
+		err = lengthen(ln)
 	}
 	if err != nil {
 		return nil, errors.Join(

@@ -61,8 +61,10 @@ var buckets = []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e
 
 // Sources are values that are read when somebody looks.
 type Sources struct {
+	Since       time.Time // the daemon's start
 	Blocked     func() int
 	StoreUp     func() bool
+	FileUp      func() bool // of the store, the host's own file
 	SharedUp    func() bool // the store that hosts share; nil: there is none
 	Waiting     func() int  // events that it has not heard of; nil: there is none
 	SetAside    func() int  // damaged stores; nil: there are none
@@ -98,8 +100,11 @@ func New(src Sources) *Set {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portreeve_" + name, Help: help}, value)
 	}
 	s.registry.MustRegister(
+		// process_start_time_seconds wants /proc/stat, which ProcSubset=pid of the unit hides.
+		gauge("start_time_seconds", "When the daemon started, in seconds since 1970.", func() float64 { return float64(src.Since.UnixMilli()) / 1000 }),
 		gauge("blocked_clients", "Client prefixes that are blocked now.", number(src.Blocked)),
 		gauge("store_up", "1 while the store can be written, and the shared one be reached.", yes(src.StoreUp)),
+		gauge("store_file_up", "1 while the store's own file can be written.", yes(src.FileUp)),
 		gauge("shared_store_up", "1 while the store that hosts share can be used; 1 where there is none.", yes(src.SharedUp)),
 		gauge("shared_store_waiting", "Events that the store that hosts share has not heard of yet.", number(src.Waiting)),
 		gauge("store_set_aside", "Damaged stores that were moved aside and lie there still.", number(src.SetAside)),

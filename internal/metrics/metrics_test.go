@@ -127,6 +127,8 @@ func TestNames(t *testing.T) {
 		"portreeve_directory_answers_total": "counter from", // beyond the contract
 		"portreeve_protocol_errors_total":   "counter protocol",
 		"portreeve_unrecorded_total":        "counter", // beyond the contract
+		"portreeve_start_time_seconds":      "gauge",   // beyond the contract
+		"portreeve_store_file_up":           "gauge",   // beyond the contract
 		"portreeve_store_set_aside":         "gauge",   // beyond the contract
 		"portreeve_shared_store_up":         "gauge",   // beyond the contract
 		"portreeve_shared_store_waiting":    "gauge",   // beyond the contract
@@ -278,18 +280,18 @@ func TestUnforeseenProtocol(t *testing.T) {
 func TestSources(t *testing.T) {
 	blocked, up := 0, true
 	s := New(Sources{
-		Blocked: func() int { return blocked }, StoreUp: func() bool { return up }, DirectoryUp: func() bool { return up },
-		SharedUp: func() bool { return up }, Waiting: func() int { return 10 * blocked }, SetAside: func() int { return blocked },
+		Since: time.Unix(1_700_000_000, 250e6), Blocked: func() int { return blocked }, StoreUp: func() bool { return up }, DirectoryUp: func() bool { return up },
+		FileUp: func() bool { return up }, SharedUp: func() bool { return up }, Waiting: func() int { return 10 * blocked }, SetAside: func() int { return blocked },
 	})
 	for _, now := range []struct {
 		blocked int
 		up      bool
 		want    map[string]string
 	}{
-		{0, true, map[string]string{"portreeve_blocked_clients": "0", "portreeve_store_up": "1"}},
+		{0, true, map[string]string{"portreeve_blocked_clients": "0", "portreeve_store_up": "1", "portreeve_start_time_seconds": "1.70000000025e+09"}},
 		{7, false, map[string]string{
 			"portreeve_blocked_clients": "7", "portreeve_store_up": "0", "portreeve_directory_up": "0",
-			"portreeve_shared_store_up": "0", "portreeve_shared_store_waiting": "70", "portreeve_store_set_aside": "7",
+			"portreeve_store_file_up": "0", "portreeve_shared_store_up": "0", "portreeve_shared_store_waiting": "70", "portreeve_store_set_aside": "7",
 		}},
 		{1, true, map[string]string{"portreeve_blocked_clients": "1", "portreeve_store_up": "1"}},
 	} {
