@@ -55,7 +55,6 @@ func (t *counters) merge(k []byte, h heard, now time.Time, w Window) (l learned)
 	if l.voided {
 		l.left = slices.Clone(c.failures)
 	}
-	c.unkept = c.unkept || len(l.failures) > 0
 	if len(c.failures) == 0 {
 		t.remove(k)
 		return l
@@ -68,8 +67,11 @@ func (t *counters) merge(k []byte, h heard, now time.Time, w Window) (l learned)
 		}
 		c.block, c.since = h.block, h.since
 	}
-	if l.above && c.unkept {
+	switch {
+	case l.above && c.unkept:
 		l.unkept, c.unkept = known, false
+	case !l.above && len(l.failures) > 0:
+		c.unkept = true
 	}
 	if l.above && c.block == "" {
 		l.stale, c.stale = c.stale, false

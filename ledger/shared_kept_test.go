@@ -38,6 +38,31 @@ func TestSharedKeepsABlockThatCameInParts(t *testing.T) {
 	}
 }
 
+// What others have counted is written once, however often the store tells it and whatever
+// comes to it: a store that is emptied is told all that is in the file.
+func TestSharedKeepsEachFailureOnce(t *testing.T) {
+	h := newLonely(t)
+	p, began := numbered(1), time.Now()
+	var others []rules.Failure
+	for i := range 20 {
+		others = append(others, rules.Failure{
+			Time: began.Add(time.Duration(i) * time.Second), Client: p.Addr(), Login: "jan@domena.cz", Shown: "jan@domena.cz", Protocol: "smtp", Counted: true, ID: uint64(i + 1),
+		})
+		for range 3 {
+			h.Take(p.String(), others, "", time.Time{})
+		}
+	}
+	h.close()
+	h.open(time.Since(ledgertest.Noon))
+	var rows, events int
+	if err := h.db.Reader().QueryRow("select count(*), count(distinct substr(id, 11)) from failures").Scan(&rows, &events); err != nil {
+		t.Fatal(err)
+	}
+	if rows != 20 || events != 20 {
+		t.Errorf("%d rows of %d failures, want 20 of 20", rows, events)
+	}
+}
+
 // A block that others had begun before this host's snapshot, and that it has heard of only
 // since, has its id after kill -9.
 func TestSharedKeepsABlockFromBeforeItsSnapshot(t *testing.T) {
