@@ -52,14 +52,6 @@ func (e *Embedded) loadCounters(ctx context.Context, now time.Time, c Counting) 
 	})
 }
 
-// nanoseconds are since 1970, where the zero time is, too.
-func nanoseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
-}
-
 // loadFailures counts each failure from an id on.
 func (e *Embedded) loadFailures(ctx context.Context, from journal.ID, now time.Time, c Counting) error {
 	// A failure that was cleared by an unblock is history, but for its login. Ids of

@@ -97,8 +97,8 @@ func (e *Embedded) writeSnapshot(ctx context.Context, c Counting, walk func(writ
 	}
 	mark := journal.After(last)
 	err = e.db.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec("insert or replace into packed_until(one, first, until, last, time, counting) values(1, ?, ?, ?, ?, ?)",
-			first, until, mark[:], nanoseconds(last), packedForm(c))
+		_, err := tx.Exec("insert or replace into packed_until(one, first, until, last, counting) values(1, ?, ?, ?, ?)",
+			first, until, mark[:], packedForm(c))
 		return err
 	})
 	if err != nil {

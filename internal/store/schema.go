@@ -85,7 +85,7 @@ create table packed(login integer not null, key blob not null, body blob not nul
 create table packed_until(one integer primary key check (one = 1), last blob not null, counting text not null);
 `, `
 -- They are written while the daemon works, too: which rows of packed are good, for all
--- that has an id below last, and when that was.
+-- that has an id below last.
 drop table packed_until;
 
 delete from packed;
@@ -95,7 +95,6 @@ create table packed_until(
 	first    integer not null,
 	until    integer not null,
 	last     blob not null,
-	time     integer not null,
 	counting text not null
 );
 `}
