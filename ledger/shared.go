@@ -137,6 +137,10 @@ func (s *Shared) Close() error {
 	return errors.Join(err, s.out.sweep(ctx))
 }
 
+// Remote tells, by being there, that some answers come from others: all but those about
+// failures that are counted.
+func (s *Shared) Remote() {}
+
 // Away returns nil, or why the shared store cannot be used, and since when.
 func (s *Shared) Away() error {
 	st := s.status.Load()

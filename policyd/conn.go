@@ -28,10 +28,19 @@ const (
 type conn struct {
 	*Server
 	*desk // nil while the connection waits for a request
-	pace  *listen.Pace
+	net   net.Conn
 	now   func() time.Time
 	log   *slog.Logger
-	begun bool // the deadline of the request's end is set
+
+	ctx      context.Context //nolint:containedctx // ends when the drain begins; the poller's calls have none
+	deciding context.Context //nolint:containedctx // does not end with it
+
+	pace  *listen.Pace // of its goroutine's reads and writes, nil while the poller waits
+	begun bool         // the deadline of the request's end is set
+
+	parks bool // the poller waits for the next request
+	line  *listen.Line
+	left  left
 }
 
 // desk is what a request in hand needs. It serves many in turn, so that a request
@@ -51,7 +60,7 @@ var desks = sync.Pool{New: func() any { return new(desk) }}
 
 // serve answers until the connection ends. Answers to what came before a
 // malformed request are written before the connection is closed.
-func (c *conn) serve(ctx context.Context) {
+func (c *conn) serve() {
 	defer c.Leave()
 	err := c.fill()
 	for err == nil {
@@ -60,7 +69,7 @@ func (c *conn) serve(ctx context.Context) {
 		switch {
 		case err != nil:
 		case n > 0:
-			err = c.answer(ctx, n)
+			err = c.answer(n)
 		default:
 			if err = c.flush(); err == nil {
 				err = c.fill()
@@ -118,33 +127,60 @@ func (c *conn) whole() (int, error) {
 var emptyLine = []byte("\n\n")
 
 // answer decides the request at the front, which ends within n bytes.
-func (c *conn) answer(ctx context.Context, n int) error {
-	n, err := c.attributes.parse(c.in[c.begin : c.begin+n])
+func (c *conn) answer(n int) error {
+	n, asks, err := c.understand(n)
 	if err != nil {
-		return malformed{err}
+		return err
 	}
 	decision := rules.Decision{Action: rules.Pass}
-	if stage, ok := c.attributes.stage(); ok {
-		c.attributes.fill(&c.request, stage)
-		c.request.Time = c.now()
-		decision = c.Gate.Decide(ctx, &c.request)
+	if asks {
+		decision = c.Gate.Decide(c.deciding, &c.request)
 	}
-	c.out = appendAnswer(c.out, &decision)
-	c.begin += n
-	c.scanned = c.begin
-	c.begun = false
+	c.add(&decision, n)
 	if len(c.out) >= fullOutput {
 		return c.flush()
 	}
 	return nil
 }
 
+// understand reads the request at the front, which ends within n bytes. It returns its
+// length, and whether there is anything to decide.
+func (c *conn) understand(n int) (length int, asks bool, err error) {
+	if length, err = c.attributes.parse(c.in[c.begin : c.begin+n]); err != nil {
+		return 0, false, malformed{err}
+	}
+	stage, asks := c.attributes.stage()
+	if asks {
+		c.attributes.fill(&c.request, stage)
+		c.request.Time = c.now()
+	}
+	return length, asks, nil
+}
+
+// add takes the request of n bytes off the front, and adds its answer to those that have
+// not been written.
+func (c *conn) add(d *rules.Decision, n int) {
+	c.out = appendAnswer(c.out, d)
+	c.begin += n
+	c.scanned = c.begin
+	c.begun = false
+}
+
 // flush writes the answers, several in one write where requests came together.
 func (c *conn) flush() error {
-	if len(c.out) == 0 {
+	if c.desk == nil || len(c.out) == 0 {
 		return nil
 	}
-	_, err := c.pace.Write(c.out)
+	if c.parks && c.pace == nil {
+		done, err := c.tryFlush(c.line.TryWrite)
+		if done || err != nil {
+			return err
+		}
+	}
+	err := c.wake()
+	if err == nil {
+		_, err = c.pace.Write(c.out)
+	}
 	c.out = c.out[:0]
 	if err != nil {
 		return fmt.Errorf("answer: %w", err)
@@ -152,9 +188,51 @@ func (c *conn) flush() error {
 	return nil
 }
 
+// wake makes the connection one whose goroutine reads and writes.
+func (c *conn) wake() error {
+	if c.pace != nil {
+		return nil
+	}
+	conn := c.net
+	if c.line != nil {
+		var err error
+		if conn, err = c.line.Conn(); err != nil {
+			return err
+		}
+	}
+	c.pace = listen.NewPace(c.ctx, conn, or(c.Idle, DefaultIdle), or(c.Busy, DefaultBusy), or(c.Write, DefaultWrite))
+	return nil
+}
+
+// sleep is the contrary.
+func (c *conn) sleep() {
+	if c.pace != nil {
+		c.pace.Stop()
+		c.pace = nil
+	}
+}
+
+func (c *conn) hangUp() {
+	c.sleep()
+	if c.line != nil {
+		if err := c.line.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			c.log.Debug("closing a connection failed", "protocol", rules.ProtocolPolicy, "error", err)
+		}
+	}
+}
+
 // fill reads more. It fails with io.EOF when the peer is done, and with
 // listen.ErrDraining when we are.
 func (c *conn) fill() error {
+	if c.parks && !c.pending() {
+		if err := c.park(); !errors.Is(err, listen.ErrDraining) {
+			return err
+		}
+		c.parks = false // the drain's own times are those of its goroutine
+	}
+	if err := c.wake(); err != nil {
+		return err
+	}
 	if err := c.setDeadline(); err != nil {
 		return err
 	}

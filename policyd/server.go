@@ -16,6 +16,15 @@ type Gate interface {
 	Decide(ctx context.Context, r *rules.Request) rules.Decision
 }
 
+// PromptGate decides without waiting, or returns what has to be waited for. The request
+// belongs to that until it has been decided.
+type PromptGate interface {
+	Begin(ctx context.Context, r *rules.Request) (rules.Decision, Rest)
+}
+
+// Rest is a decision that may have to wait; Decide is called once.
+type Rest interface{ Decide() rules.Decision }
+
 // Meter counts malformed requests.
 type Meter interface {
 	ProtocolError(p rules.Protocol)
@@ -35,6 +44,11 @@ type Server struct {
 	Log   *slog.Logger     // nil: no log
 	Meter Meter            // nil: none
 
+	// Poller waits for the requests of all connections, and answers those that Prompt
+	// decides at once. Nil: each connection's goroutine waits for its own.
+	Poller *listen.Poller
+	Prompt PromptGate
+
 	Idle  time.Duration // how long a connection may be silent between requests; 0: DefaultIdle
 	Busy  time.Duration // from a request's first byte to its last; 0: DefaultBusy
 	Write time.Duration // for an answer; 0: DefaultWrite
@@ -44,11 +58,7 @@ type Server struct {
 // done, when the peer sends something malformed, and, at the end of ctx, when
 // no request has begun: one that has begun is still answered.
 func (s *Server) Handle(ctx context.Context, c net.Conn) {
-	pace := listen.NewPace(ctx, c, or(s.Idle, DefaultIdle), or(s.Busy, DefaultBusy), or(s.Write, DefaultWrite))
-	defer pace.Stop()
-	conn := &conn{
-		Server: s, pace: pace, now: s.Now, log: s.Log,
-	}
+	conn := &conn{Server: s, net: c, ctx: ctx, now: s.Now, log: s.Log}
 	if conn.now == nil {
 		conn.now = time.Now
 	}
@@ -57,7 +67,12 @@ func (s *Server) Handle(ctx context.Context, c net.Conn) {
 	}
 	// A request that has begun is decided in full, whatever the daemon is
 	// about to do.
-	conn.serve(context.WithoutCancel(ctx))
+	conn.deciding = context.WithoutCancel(ctx)
+	defer conn.hangUp()
+	if s.Poller != nil {
+		conn.line, conn.parks = s.Poller.Take(c, conn.ready)
+	}
+	conn.serve()
 }
 
 func or(d, otherwise time.Duration) time.Duration {

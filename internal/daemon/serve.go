@@ -168,8 +168,14 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 	switch s.name {
 	case "policy":
 		guard.Name = rules.ProtocolPolicy
-		guard.Handle = (&policyd.Server{Gate: d.gate, Now: d.Now, Log: d.Log, Meter: d.metrics}).Handle
-		return guard.Serve(ctx, s.ln)
+		poller, err := listen.NewPoller()
+		if err != nil {
+			return errors.Join(err, s.ln.Close())
+		}
+		guard.Handle = (&policyd.Server{
+			Gate: d.gate, Now: d.Now, Log: d.Log, Meter: d.metrics, Poller: poller, Prompt: promptGate{d.gate},
+		}).Handle
+		return errors.Join(guard.Serve(ctx, s.ln), poller.Close())
 	case "milter":
 		guard.Name = rules.ProtocolMilter
 		guard.Handle = (&milter.Server{Gate: d.gate, Now: d.Now, Log: d.Log, Meter: d.metrics}).Handle
@@ -194,6 +200,17 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 		guard.Name = rules.Protocol(s.name)
 		return web.Serve(ctx, guard.Listener(ctx, s.ln), web.Handler(d.metrics.Handler(), d.ledger.Healthy, d.desk()))
 	}
+}
+
+// promptGate is the gate as the policy service's poller asks it.
+type promptGate struct{ *gate.Gate }
+
+func (g promptGate) Begin(ctx context.Context, r *rules.Request) (rules.Decision, policyd.Rest) {
+	d, rest := g.Gate.Begin(ctx, r)
+	if rest == nil {
+		return d, nil
+	}
+	return d, rest
 }
 
 // checkpoints writes the counters now and then. That takes a while, and nothing waits for

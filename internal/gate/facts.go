@@ -29,6 +29,8 @@ type answered struct {
 	r   *rules.Request
 
 	dry    bool // only looking
+	prompt bool // nothing may be waited for,
+	waits  bool // and something was asked that must be: the answers mean nothing
 	limits rules.Limits
 	room   rules.Room
 
@@ -112,6 +114,9 @@ func (f *facts) Guesses(login string) rules.Tally {
 
 // HasLoggedIn implements rules.Facts.
 func (f *facts) HasLoggedIn(login string) bool {
+	if f.mustWait(f.g.remote) {
+		return false
+	}
 	if prefix, ok := f.s.Policy.Throttle.Prefix(f.r.Client); ok {
 		f.seen = f.g.Ledger.HasLoggedIn(login, prefix, f.r.Time)
 	}
@@ -120,6 +125,9 @@ func (f *facts) HasLoggedIn(login string) bool {
 
 // Failures implements rules.Facts.
 func (f *facts) Failures() []rules.Failure {
+	if f.mustWait(f.g.remote) {
+		return nil
+	}
 	if !f.failures.done {
 		f.failures.done = true
 		if prefix, ok := f.s.Policy.Throttle.Prefix(f.r.Client); ok && !f.s.Policy.ManyPeople(f.r.Client) {
@@ -131,6 +139,9 @@ func (f *facts) Failures() []rules.Failure {
 
 // Grants implements rules.Facts.
 func (f *facts) Grants() []rules.Grant {
+	if f.mustWait(f.g.remote) {
+		return nil
+	}
 	if !f.grants.done {
 		f.grants.done = true
 		if f.r.Client.IsValid() {
@@ -143,6 +154,9 @@ func (f *facts) Grants() []rules.Grant {
 // Room implements rules.Facts. A question that must change nothing (Try) is only
 // looked at.
 func (f *facts) Room(login string, l rules.Limits, always bool) rules.Room {
+	if f.mustWait(f.g.remote || f.r.Stage == rules.StageRcpt || f.r.Stage == rules.StageEnd) { // or may change something
+		return rules.Room{}
+	}
 	now := f.r.Time
 	f.limits = l
 	switch {
@@ -156,6 +170,15 @@ func (f *facts) Room(login string, l rules.Limits, always bool) rules.Room {
 		f.room = f.g.Ledger.Look(login, l, now)
 	}
 	return f.room
+}
+
+// mustWait notes that an answer has to be waited for, where that is not allowed.
+func (f *facts) mustWait(takesTime bool) bool {
+	if !f.prompt || !takesTime {
+		return false
+	}
+	f.waits = true
+	return true
 }
 
 func (f *facts) charge(login string, l rules.Limits, always bool) rules.Room {
@@ -211,6 +234,10 @@ func look[T any](f *facts, known *[]answer[T], key string, ask func(context.Cont
 		if a := &(*known)[i]; a.key == key {
 			return a.value, a.state
 		}
+	}
+	if f.mustWait(!f.s.instant) {
+		var none T
+		return none, rules.Absent
 	}
 	ctx := f.ctx
 	if f.waited > haste {

@@ -77,8 +77,9 @@ type Options struct {
 // Gate decides and remembers. Its methods may be called concurrently.
 type Gate struct {
 	Options
-	state atomic.Pointer[State]
-	begin singleflight.Group // of blocks, by prefix
+	state  atomic.Pointer[State]
+	remote bool               // the ledger asks others for some of what it knows
+	begin  singleflight.Group // of blocks, by prefix
 
 	mu        sync.Mutex
 	shared    *simplelru.LRU[shareKey, *share]
@@ -96,7 +97,8 @@ func New(o Options) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the table of observed refusals: %w", err)
 	}
-	return &Gate{Options: o, shared: shared, sightings: seen, hits: map[string]journal.Repeats{}}, nil
+	_, remote := o.Ledger.(interface{ Remote() })
+	return &Gate{Options: o, remote: remote, shared: shared, sightings: seen, hits: map[string]journal.Repeats{}}, nil
 }
 
 // Use puts a configuration in force: decisions that begin after it follow it.
@@ -130,17 +132,20 @@ func stopwatch() time.Duration { return time.Since(start) }
 // Decide answers one request. What it refuses, or would refuse, is recorded
 // when it returns.
 func (g *Gate) Decide(ctx context.Context, r *rules.Request) rules.Decision {
-	began := stopwatch()
-	s := g.state.Load()
-	f := newFacts(ctx, g, s, r)
-	d := s.Policy.Decide(r, f)
-	if d.Action == rules.Refuse || len(d.Observed) > 0 || d.Slowed.Delay > 0 || len(d.Accepted) > 0 {
-		g.settle(ctx, s, r, f, &d)
-	}
+	rest := Rest{g: g, s: g.state.Load(), ctx: ctx, r: r, began: stopwatch()}
+	return rest.Decide()
+}
+
+// unsettled tells whether a decision has anything to be recorded.
+func unsettled(d *rules.Decision) bool {
+	return d.Action == rules.Refuse || len(d.Observed) > 0 || d.Slowed.Delay > 0 || len(d.Accepted) > 0
+}
+
+// decided counts a decision that is made, and lets its facts go.
+func (g *Gate) decided(r *rules.Request, f *facts, d *rules.Decision, began time.Duration) {
 	g.Meter.Decided(r.Time, d.Rule, d.Action.String(), r.Protocol)
 	f.release()
 	g.Meter.Took(r.Protocol, stopwatch()-began)
-	return d
 }
 
 // settle records what was found, and tells the client of it.

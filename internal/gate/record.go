@@ -135,13 +135,33 @@ func (g *Gate) again(id string, r *rules.Request, observed bool) int {
 	if !observed || g.sighted(id, r) {
 		h.Times++
 	}
-	h.Last = r.Time
 	h.Observed = observed && (!known || h.Observed)
+	g.hit(id, h, r)
+	return h.Times
+}
+
+// oneMore is again for a refusal that has no line in the log because so many of the
+// same id have one; false if it would have one: then it is not counted.
+func (g *Gate) oneMore(id string, r *rules.Request) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h := g.hits[id]
+	if h.Times < loggedPerFlush {
+		return false
+	}
+	h.Times++
+	h.Observed = false
+	g.hit(id, h, r)
+	return true
+}
+
+// hit enters the latest refusal under an id. The lock is held.
+func (g *Gate) hit(id string, h journal.Repeats, r *rules.Request) {
+	h.Last = r.Time
 	if !r.Stage.AtAuth() {
 		h.Port, h.Sender = r.Port, r.Sender
 	}
 	g.hits[id] = h
-	return h.Times
 }
 
 // Flush hands the counts of repeated refusals to the journal, and to the log what

@@ -186,6 +186,23 @@ type conn struct {
 	guard *guard
 	once  sync.Once
 	err   error
+
+	mu   sync.Mutex
+	shut func() // see Lend
+}
+
+// Lend gives the socket away, nonblocking and out of Go's own poller: what is left is
+// the place, and the peer's name. shut is called when the connection is closed.
+func (c *conn) Lend(shut func()) (fd int, err error) {
+	if _, ok := c.Conn.(syscall.Conn); !ok {
+		return -1, errors.ErrUnsupported
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if fd, err = detach(c.Conn); err == nil {
+		c.shut = shut
+	}
+	return fd, err
 }
 
 // CloseRead ends what the peer may send; what has come already can be read.
@@ -210,7 +227,14 @@ type halfCloser interface{ CloseRead() error }
 // Close may be called more than once, and from several goroutines.
 func (c *conn) Close() error {
 	c.once.Do(func() {
-		c.err = c.Conn.Close()
+		c.mu.Lock()
+		shut := c.shut
+		c.mu.Unlock()
+		if shut != nil {
+			shut()
+		} else {
+			c.err = c.Conn.Close()
+		}
 		<-c.guard.places
 		c.guard.meter.ConnClosed(c.guard.name)
 	})

@@ -1,0 +1,119 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Poller waits for the peers of many connections in one goroutine, and serves there
+// what can be served without waiting. A goroutine that waits for its own connection
+// costs each request two switches and a read that finds nothing; so it sleeps, and is
+// woken for what must wait for something else.
+//
+// The set of connections (epoll(7)) is itself a file that is readable while one of them
+// is, so Go's own poller wakes the goroutine, and no thread is held. When much has come at
+// once, others help.
+type Poller struct {
+	set   int
+	file  *os.File
+	start time.Time
+	help  chan struct{}
+	done  sync.WaitGroup
+
+	mu    sync.Mutex
+	lines map[int]*Line // by file descriptor
+}
+
+const (
+	// mostHelpers bounds the goroutines that help: there is one for each further processor.
+	mostHelpers = 3
+	// eventsAtOnce is how many connections a goroutine takes from the set at a time: those
+	// wait while it is kept from running.
+	eventsAtOnce = 4
+	// watchFor is what the set tells of: each arrival once, and the end. A read that does not
+	// fill its buffer has had all that arrived before, so none is made that finds nothing; the
+	// end, which may have come with the last bytes, has a flag of its own.
+	watchFor = syscall.EPOLLIN | syscall.EPOLLRDHUP | edgeTriggered
+	// edgeTriggered is syscall.EPOLLET, which is a negative number there.
+	edgeTriggered = 1 << 31
+	ended         = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
+)
+
+// NewPoller starts a poller. Close ends it.
+func NewPoller() (*Poller, error) {
+	set, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make an epoll instance: %w: raise the limit on open files", err)
+	}
+	if err := syscall.SetNonblock(set, true); err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare the epoll instance: %w: start the daemon again", err), syscall.Close(set))
+	}
+	p := &Poller{
+		set: set, file: os.NewFile(uintptr(set), "epoll"), start: time.Now(), help: make(chan struct{}),
+		lines: make(map[int]*Line),
+	}
+	raw, err := p.file.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare the epoll instance: %w: start the daemon again", err), p.file.Close())
+	}
+	p.done.Go(func() {
+		defer close(p.help)
+		_ = raw.Read(func(uintptr) bool { p.serve(); return false }) // until Close
+	})
+	for range min(runtime.GOMAXPROCS(0)-1, mostHelpers) {
+		p.done.Go(func() {
+			for range p.help {
+				p.serve()
+			}
+		})
+	}
+	return p, nil
+}
+
+// Close ends the poller. There must be no line any more.
+func (p *Poller) Close() error {
+	// Nobody may wait at a set that is closed: its number may be another file's at once.
+	err := p.file.SetReadDeadline(longAgo)
+	if err == nil {
+		p.done.Wait()
+	}
+	return errors.Join(err, p.file.Close())
+}
+
+// serve serves the lines of which something has come, until there are none.
+func (p *Poller) serve() {
+	var (
+		events [eventsAtOnce]syscall.EpollEvent
+		lines  [eventsAtOnce]*Line
+	)
+	for {
+		n := tryWait(p.set, events[:])
+		if n == 0 {
+			return
+		}
+		if n > 1 { // and perhaps more
+			select {
+			case p.help <- struct{}{}:
+			default:
+			}
+		}
+		now := time.Since(p.start)
+		p.mu.Lock()
+		for i := range n {
+			lines[i] = p.lines[int(events[i].Fd)]
+		}
+		p.mu.Unlock()
+		for i := range n {
+			if lines[i] != nil { // its connection may have ended meanwhile
+				lines[i].serve(now, events[i].Events&ended != 0)
+				lines[i] = nil
+			}
+		}
+		runtime.Gosched() // those that have been woken
+	}
+}
