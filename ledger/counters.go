@@ -17,6 +17,7 @@ import (
 // must be kept.
 type counters struct {
 	below, above *table.Table
+	recent       *recent
 	bytes        []byte              // of what is packed, used again
 	sunk         map[string]struct{} // keys that went from above to below; nil: nobody asks
 }
@@ -27,7 +28,7 @@ func newCounters(a *table.Arena, size int) (*counters, error) {
 		return nil, err
 	}
 	above, err := table.New(a, size)
-	return &counters{below: below, above: above}, err
+	return &counters{below: below, above: above, recent: newRecent()}, err
 }
 
 // len is how many keys there are.
@@ -113,6 +114,7 @@ func (t *counters) append(k []byte, f rules.Failure, w Window) (tally rules.Tall
 }
 
 func (t *counters) put(k, packed []byte, above bool) {
+	t.recent.forget(k)
 	to, from := t.below, t.above
 	if above {
 		to, from = from, to
@@ -124,8 +126,12 @@ func (t *counters) put(k, packed []byte, above bool) {
 }
 
 func (t *counters) tally(k []byte, now time.Time, w Window) rules.Tally {
+	if tally, ok := t.recent.get(k, now, w); ok {
+		return tally
+	}
 	if packed, ok := t.above.Get(k); ok {
-		if tally, ok := packedTally(packed, now, w); ok && tally.Count > w.Limit {
+		if tally, oldest, ok := packedTallyFrom(packed, now, w); ok && tally.Count > w.Limit {
+			t.recent.put(k, now, w, tally, oldest)
 			return tally
 		}
 	} else if packed, ok := t.below.Get(k); !ok {
@@ -220,6 +226,7 @@ func (t *counters) countInForce(now time.Time, w Window) (n int) {
 // remove forgets the key; it tells what was known of it.
 func (t *counters) remove(k []byte) *counter {
 	c := t.find(k)
+	t.recent.forget(k)
 	t.below.Remove(k)
 	t.above.Remove(k)
 	return c

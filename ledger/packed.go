@@ -396,12 +396,13 @@ func unpackCounter(b []byte) *counter {
 
 // sum is what a count of packed failures has found.
 type sum struct {
-	reader        // at the end
-	counted  int  // within the window
-	kept     int  // those that count, or those that do not, whenever they were
-	future   bool // one is from before the clock was set back
-	repeated bool // the event is among them
-	same     int  // the names that are asked for, or -1
+	reader         // at the end
+	counted  int   // within the window,
+	oldest   int64 // the first of them
+	kept     int   // those that count, or those that do not, whenever they were
+	future   bool  // one is from before the clock was set back
+	repeated bool  // the event is among them
+	same     int   // the names that are asked for, or -1
 }
 
 // sumUp counts as of now, with one question more: whether f, if there is one, is known,
@@ -413,7 +414,9 @@ func sumUp(b []byte, now time.Time, w Window, f *rules.Failure) sum {
 	for s.next() {
 		s.future = s.future || s.time-at > int64(ahead)
 		if s.one&isCounted != 0 && s.time > at-int64(w.Length) {
-			s.counted++
+			if s.counted++; s.counted == 1 {
+				s.oldest = s.time
+			}
 		}
 		if f == nil {
 			continue
@@ -432,11 +435,18 @@ func sumUp(b []byte, now time.Time, w Window, f *rules.Failure) sum {
 // packedTally is counter.tally of packed bytes. ok is false where that would change the
 // counter, or must compare passwords.
 func packedTally(b []byte, now time.Time, w Window) (t rules.Tally, ok bool) {
+	t, _, ok = packedTallyFrom(b, now, w)
+	return t, ok
+}
+
+// packedTallyFrom tells also when the first failure was that it counts.
+func packedTallyFrom(b []byte, now time.Time, w Window) (t rules.Tally, oldest int64, ok bool) {
 	if w.Once {
-		return t, false
+		return t, 0, false
 	}
 	s := sumUp(b, now, w, nil)
-	return s.tally(b, now, w)
+	t, ok = s.tally(b, now, w)
+	return t, s.oldest, ok
 }
 
 func (s *sum) tally(b []byte, now time.Time, w Window) (t rules.Tally, ok bool) {

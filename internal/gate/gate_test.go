@@ -551,22 +551,22 @@ func TestLogOfAFlood(t *testing.T) {
 		return id
 	}
 	lines := func(text string) int { return strings.Count(f.log.String(), text) }
-	id := refuse(10)
+	id := refuse(3)
 	f.Flush()
-	if got := lines("msg=refused id=" + id); got != 10 || lines("and more like it") != 0 {
-		t.Errorf("%d lines for ten refusals: %s", got, f.log)
+	if got := lines("msg=refused id=" + id); got != 3 || lines("and more like it") != 0 {
+		t.Errorf("%d lines for three refusals: %s", got, f.log)
 	}
 	refuse(500)
 	f.Flush()
-	if got := lines("msg=refused id=" + id); got != 20 || lines(`msg="and more like it" id=`+id+" times=490") != 1 {
-		t.Errorf("%d lines for 510 refusals: %s", got, f.log)
+	if got := lines("msg=refused id=" + id); got != 6 || lines(`msg="and more like it" id=`+id+" times=497") != 1 {
+		t.Errorf("%d lines for 503 refusals: %s", got, f.log)
 	}
 	f.Flush()
 	if lines("and more like it") != 1 {
 		t.Errorf("told twice: %s", f.log)
 	}
 	refuse(1)
-	if got := lines("msg=refused id=" + id); got != 21 {
+	if got := lines("msg=refused id=" + id); got != 7 {
 		t.Errorf("%d lines, one of them after the flood: %s", got, f.log)
 	}
 }

@@ -131,12 +131,16 @@ func (g *Gate) join(key shareKey, now time.Time) (*share, bool) {
 func (g *Gate) again(id string, r *rules.Request, observed bool) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	h, known := g.hits[id]
+	h := g.hits[id]
+	if h == nil {
+		h = &journal.Repeats{Observed: observed}
+		g.hits[id] = h
+	}
 	if !observed || g.sighted(id, r) {
 		h.Times++
 	}
-	h.Observed = observed && (!known || h.Observed)
-	g.hit(id, h, r)
+	h.Observed = h.Observed && observed
+	latest(h, r)
 	return h.Times
 }
 
@@ -146,22 +150,20 @@ func (g *Gate) oneMore(id string, r *rules.Request) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.hits[id]
-	if h.Times < loggedPerFlush {
+	if h == nil || h.Times < loggedPerFlush {
 		return false
 	}
 	h.Times++
 	h.Observed = false
-	g.hit(id, h, r)
+	latest(h, r)
 	return true
 }
 
-// hit enters the latest refusal under an id. The lock is held.
-func (g *Gate) hit(id string, h journal.Repeats, r *rules.Request) {
+func latest(h *journal.Repeats, r *rules.Request) {
 	h.Last = r.Time
 	if !r.Stage.AtAuth() {
 		h.Port, h.Sender = r.Port, r.Sender
 	}
-	g.hits[id] = h
 }
 
 // Flush hands the counts of repeated refusals to the journal, and to the log what
@@ -170,10 +172,10 @@ func (g *Gate) hit(id string, h journal.Repeats, r *rules.Request) {
 func (g *Gate) Flush() {
 	g.mu.Lock()
 	hits := g.hits
-	g.hits = make(map[string]journal.Repeats, len(hits))
+	g.hits = make(map[string]*journal.Repeats, len(hits))
 	g.mu.Unlock()
 	for id, h := range hits {
-		g.Journal.Again(id, h)
+		g.Journal.Again(id, *h)
 		if more := h.Times - loggedPerFlush; more > 0 {
 			g.Log.Info("and more like it", "id", id, "times", more)
 		}

@@ -31,6 +31,7 @@ type Set struct {
 
 	// The counters of the common path are resolved once.
 	passed        map[rules.Protocol]prometheus.Counter
+	refused       map[refusal]prometheus.Counter
 	took          map[rules.Protocol]prometheus.Observer
 	found, absent prometheus.Counter // look-ups
 
@@ -94,6 +95,7 @@ func New(src Sources) *Set {
 		storeTime:  prometheus.NewHistogram(histogram("store_seconds", "Time until a write was committed.")),
 		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{Name: "portreeve_unrecorded_total", Help: "Refusals and events that the store did not take in time."}),
 		passed:     map[rules.Protocol]prometheus.Counter{},
+		refused:    map[refusal]prometheus.Counter{},
 		took:       map[rules.Protocol]prometheus.Observer{},
 	}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
@@ -124,12 +126,18 @@ func New(src Sources) *Set {
 	return s
 }
 
+// refusal is one that is counted.
+type refusal struct {
+	rule     rules.Rule
+	protocol rules.Protocol
+}
+
 // begin makes the series that come later: of one that begins with its first event, a
 // rate does not see that event, and an alert on it misses it.
 func (s *Set) begin() {
 	for _, p := range protocols {
 		for _, rule := range rules.Rules {
-			s.decisions.WithLabelValues(string(rule), rules.Refuse.String(), string(p))
+			s.refused[refusal{rule, p}] = s.decisions.WithLabelValues(string(rule), rules.Refuse.String(), string(p))
 			s.decisions.WithLabelValues(string(rule), "observe", string(p))
 		}
 	}
@@ -197,6 +205,10 @@ func (s *Set) Decided(_ time.Time, rule rules.Rule, action string, p rules.Proto
 			c.Inc()
 			return
 		}
+	}
+	if c := s.refused[refusal{rule, p}]; c != nil && action == "refuse" {
+		c.Inc()
+		return
 	}
 	s.decisions.WithLabelValues(string(rule), action, string(p)).Inc()
 }

@@ -1,0 +1,63 @@
+package ledger
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"portreeve/ledger/table"
+	"portreeve/rules"
+)
+
+// TestRecentTallies: a tally that is kept is never another than one that is made anew,
+// whatever happens in between and however the clock goes.
+func TestRecentTallies(t *testing.T) {
+	for seed := range uint64(40) {
+		kept, err := newCounters(table.NewArena(), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		anew, err := newCounters(table.NewArena(), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(seed, 6))
+		now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		windows := []Window{{Limit: 2, Length: time.Minute}, {Limit: 3, Length: time.Minute}, {Limit: 2, Length: time.Minute, Once: true}}
+		blocked := 0
+		for step := range 4000 {
+			k := keyOf(netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(r.IntN(6))}), 32))
+			w := windows[max(0, r.IntN(24)-21)]
+			now = now.Add([]time.Duration{0, time.Millisecond, 300 * time.Millisecond, 5 * time.Second, -200 * time.Millisecond}[r.IntN(5)])
+			switch r.IntN(12) {
+			case 0, 1:
+				f := rules.Failure{Time: now, Login: "jan@domena.cz", Shown: "jan@domena.cz", Protocol: "smtp", Counted: r.IntN(8) > 0, ID: uint64(step + 1)}
+				kept.add(k, f, w)
+				anew.add(k, f, w)
+			case 2:
+				id := fmt.Sprint("block", step)
+				kept.begin(k, id, now, w)
+				anew.begin(k, id, now, w)
+			case 3:
+				if r.IntN(10) == 0 {
+					kept.remove(k)
+					anew.remove(k)
+				}
+			default:
+				anew.recent = newRecent()
+				got, want := kept.tally(k, now, w), anew.tally(k, now, w)
+				if got.Count != want.Count || got.Block != want.Block || !got.Since.Equal(want.Since) || !got.Until.Equal(want.Until) {
+					t.Fatalf("seed %d, step %d: kept %+v, anew %+v", seed, step, got, want)
+				}
+				if got.Count > w.Limit {
+					blocked++
+				}
+			}
+		}
+		if blocked == 0 {
+			t.Errorf("seed %d: nobody was blocked", seed)
+		}
+	}
+}
