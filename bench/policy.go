@@ -165,7 +165,7 @@ func (p *policyTalk) check(answer []byte) (bool, error) {
 	if p.want[0] == ' ' && len(answer) > len(before) {
 		got = answer[len(before):]
 	}
-	if !bytes.EqualFold(got, p.want) { // a peer may say dunno
+	if !bytes.Equal(got, p.want) && !bytes.EqualFold(got, p.want) { // a peer may say dunno
 		return false, fmt.Errorf("%q where %q was due, to %q", answer, p.want, p.request)
 	}
 	return true, nil

@@ -66,7 +66,8 @@ func (rs Replies) Render(rule Rule, id, sender string, client netip.Addr) Reply 
 		return Reply{} // rule 11 tells the client nothing
 	}
 	// One pass, so that a sender that contains "{ip}" stays what it is.
-	b := make([]byte, 0, len(t.Text)+len(id)+len(sender))
+	var room [256]byte // enough for most
+	b := room[:0]
 	for rest := t.Text; rest != ""; {
 		at := strings.IndexByte(rest, '{')
 		if at < 0 {

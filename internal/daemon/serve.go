@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	// flushEvery is how often the counts of repeated refusals are written.
+	// flushEvery is how often the counts of repeated refusals may be written.
 	flushEvery = time.Second
 	// pruneEvery is how often old entries are dropped.
 	pruneEvery = 10 * time.Minute
@@ -242,7 +242,7 @@ func (d *Daemon) housekeep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-flush.C:
-			d.gate.Flush()
+			d.gate.FlushDue()
 			h.check(d.Log, d.ledger.Healthy())
 			if !h.down {
 				d.deliver(ctx)

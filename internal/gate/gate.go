@@ -29,11 +29,6 @@ const (
 	recordWithin = time.Second
 	// shareFor is how long equal refusals share one id (SPEC.md section 8).
 	shareFor = time.Minute
-	// loggedPerFlush is how many refusals under one id have a line each in the log
-	// before the next Flush, which tells the number of the others: whoever is refused
-	// ten thousand times a second must not fill the disk, nor cost more than a client
-	// that passes.
-	loggedPerFlush = 3
 	// shareAtMost bounds the refusals that are remembered for it.
 	shareAtMost = 1 << 16
 )
@@ -84,7 +79,7 @@ type Gate struct {
 	mu        sync.Mutex
 	shared    *simplelru.LRU[shareKey, *share]
 	sightings *simplelru.LRU[string, *sightings] // by id, of what is only observed
-	hits      map[string]*journal.Repeats        // refusals under ids that are recorded already
+	hits      map[string]*hit                    // refusals under ids that are recorded already
 }
 
 // New makes a gate; it decides nothing before its first Use.
@@ -98,7 +93,7 @@ func New(o Options) (*Gate, error) {
 		return nil, fmt.Errorf("making the table of observed refusals: %w", err)
 	}
 	_, remote := o.Ledger.(interface{ Remote() })
-	return &Gate{Options: o, remote: remote, shared: shared, sightings: seen, hits: map[string]*journal.Repeats{}}, nil
+	return &Gate{Options: o, remote: remote, shared: shared, sightings: seen, hits: map[string]*hit{}}, nil
 }
 
 // Use puts a configuration in force: decisions that begin after it follow it.

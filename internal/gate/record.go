@@ -126,62 +126,6 @@ func (g *Gate) join(key shareKey, now time.Time) (*share, bool) {
 	return made, true
 }
 
-// again counts a refusal under an id that is recorded, and returns how many there
-// were since the last Flush, which writes the counts.
-func (g *Gate) again(id string, r *rules.Request, observed bool) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	h := g.hits[id]
-	if h == nil {
-		h = &journal.Repeats{Observed: observed}
-		g.hits[id] = h
-	}
-	if !observed || g.sighted(id, r) {
-		h.Times++
-	}
-	h.Observed = h.Observed && observed
-	latest(h, r)
-	return h.Times
-}
-
-// oneMore is again for a refusal that has no line in the log because so many of the
-// same id have one; false if it would have one: then it is not counted.
-func (g *Gate) oneMore(id string, r *rules.Request) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	h := g.hits[id]
-	if h == nil || h.Times < loggedPerFlush {
-		return false
-	}
-	h.Times++
-	h.Observed = false
-	latest(h, r)
-	return true
-}
-
-func latest(h *journal.Repeats, r *rules.Request) {
-	h.Last = r.Time
-	if !r.Stage.AtAuth() {
-		h.Port, h.Sender = r.Port, r.Sender
-	}
-}
-
-// Flush hands the counts of repeated refusals to the journal, and to the log what
-// was too many to have a line each. The daemon calls it every second and at its
-// end.
-func (g *Gate) Flush() {
-	g.mu.Lock()
-	hits := g.hits
-	g.hits = make(map[string]*journal.Repeats, len(hits))
-	g.mu.Unlock()
-	for id, h := range hits {
-		g.Journal.Again(id, *h)
-		if more := h.Times - loggedPerFlush; more > 0 {
-			g.Log.Info("and more like it", "id", id, "times", more)
-		}
-	}
-}
-
 func (g *Gate) entry(s *State, r *rules.Request, finding rules.Finding, id string, known Facts) journal.Entry {
 	e := journal.Entry{
 		ID: id, Time: r.Time.UTC(), Last: r.Time.UTC(), Count: 1, Host: g.Host,
