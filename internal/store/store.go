@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -52,10 +53,17 @@ type DB struct {
 	lock   *os.File
 	writer *sql.DB
 	reader *sql.DB
+	copier *sql.DB // copies the log into the file
 	queue  chan write
 	quit   chan struct{}
 	ended  chan struct{}
 	once   sync.Once
+
+	progress
+	copying sync.Mutex
+	restart chan struct{} // asks the writer to begin the log anew
+	copied  chan struct{} // nobody copies any more
+
 	closed error // what closing returned
 	fault  atomic.Pointer[fault]
 	damage atomic.Pointer[fault]     // found by a reader; only a new start mends it
@@ -100,6 +108,7 @@ func OpenAndRead(path string, schema []string, now time.Time, read func(*DB) err
 	db := &DB{
 		path: path, lock: lock,
 		queue: make(chan write, queueLength), quit: make(chan struct{}), ended: make(chan struct{}),
+		restart: make(chan struct{}), copied: make(chan struct{}),
 	}
 	err = db.open(schema, read)
 	if damaged(err) {
@@ -121,6 +130,7 @@ func OpenAndRead(path string, schema []string, now time.Time, read func(*DB) err
 		err = fmt.Errorf("opening the store %s: %w: check that the directory can be written, or change store.path", path, err)
 	default:
 		go db.write(conn)
+		go db.copyLog()
 		return db, nil
 	}
 	return nil, errors.Join(err, db.closeFiles(), lock.Close())
@@ -215,7 +225,7 @@ func (db *DB) open(schema []string, read func(*DB) error) (err error) {
 	dsn := func(query string) string {
 		return "file:" + (&url.URL{Path: db.path}).EscapedPath() + "?_pragma=busy_timeout(5000)&_pragma=synchronous(normal)" + query
 	}
-	if db.writer, err = sql.Open("sqlite", dsn("&_pragma=journal_mode(wal)&_pragma=journal_size_limit(67108864)")); err != nil {
+	if db.writer, err = sql.Open("sqlite", dsn("&_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit("+strconv.Itoa(longestLog)+")")); err != nil {
 		return err
 	}
 	db.writer.SetMaxOpenConns(1)
@@ -223,6 +233,10 @@ func (db *DB) open(schema []string, read func(*DB) error) (err error) {
 		return err
 	}
 	db.reader.SetMaxOpenConns(4)
+	if db.copier, err = sql.Open("sqlite", dsn("")); err != nil {
+		return err
+	}
+	db.copier.SetMaxOpenConns(1)
 	if err = db.migrate(schema); err == nil {
 		err = db.checkWhile(read)
 	}
@@ -368,6 +382,7 @@ func (db *DB) Close() error {
 	db.once.Do(func() {
 		close(db.quit)
 		<-db.ended
+		<-db.copied
 		db.closed = errors.Join(db.closeFiles(), db.lock.Close())
 	})
 	return db.closed
@@ -375,7 +390,7 @@ func (db *DB) Close() error {
 
 func (db *DB) closeFiles() error {
 	var errs []error
-	for _, d := range []*sql.DB{db.reader, db.writer} {
+	for _, d := range []*sql.DB{db.copier, db.reader, db.writer} {
 		if d != nil {
 			errs = append(errs, d.Close())
 		}

@@ -21,14 +21,21 @@ func (db *DB) write(conn *sql.Conn) {
 		case first := <-db.queue:
 			db.works(func() { w.commit(w.collect(first)) })
 		case <-tick.C:
-			db.works(w.sync)
+			// While writes fail, this is also the probe that finds them healed.
+			if db.late(time.Now()) || db.fault.Load() != nil {
+				db.works(w.sync)
+			}
+		case <-db.restart:
+			db.works(w.copyRest)
 		case <-db.quit:
 			for {
 				select {
 				case first := <-db.queue:
 					db.works(func() { w.commit(w.collect(first)) })
 				default:
-					db.works(w.sync)
+					if db.commits.Load() != db.synced.Load() || db.fault.Load() != nil {
+						db.works(w.sync)
+					}
 					return
 				}
 			}
@@ -41,7 +48,6 @@ type writer struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 	group []write
-	dirty bool // something is committed that is not yet synced
 }
 
 // collect takes what is waiting already, and what comes from goroutines that could
@@ -122,7 +128,10 @@ func (w *writer) transact(group []write) outcome {
 		w.rollback()
 		return outcome{err: err, began: true, fault: true}
 	}
-	w.dirty = true
+	if w.db.isLogLong() {
+		w.copyRest()
+	}
+	w.db.commits.Add(1)
 	return outcome{began: true}
 }
 
@@ -144,12 +153,10 @@ func blamesStore(err error) bool {
 	return true
 }
 
-// sync makes a commit with synchronous=FULL, which syncs the whole WAL before
-// it returns. While writes fail it is also the probe that finds them healed.
+// sync makes a commit with synchronous=FULL, which syncs the whole WAL before it returns:
+// where copyLog has not done so lately, for while somebody reads, it cannot always.
 func (w *writer) sync() {
-	if !w.dirty && w.db.fault.Load() == nil {
-		return
-	}
+	began := time.Now()
 	err := w.exec("pragma synchronous = full")
 	if err == nil {
 		err = w.transact([]write{{do: func(tx Tx) error {
@@ -160,7 +167,7 @@ func (w *writer) sync() {
 	err = errors.Join(err, w.exec("pragma synchronous = normal"))
 	w.report(outcome{err: err, fault: err != nil})
 	if err == nil {
-		w.dirty = false
+		w.db.reached(w.db.commits.Load(), began)
 	}
 }
 
