@@ -137,8 +137,8 @@ func (s *Shared) Close() error {
 	return errors.Join(err, s.out.sweep(ctx))
 }
 
-// Remote tells, by being there, that some answers come from others: all but those about
-// failures that are counted.
+// Remote tells, by being there, that some answers come from others: all but the tallies,
+// which are kept here.
 func (s *Shared) Remote() {}
 
 // Away returns nil, or why the shared store cannot be used, and since when.

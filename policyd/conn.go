@@ -225,7 +225,7 @@ func (c *conn) hangUp() {
 // listen.ErrDraining when we are.
 func (c *conn) fill() error {
 	if c.parks && !c.pending() {
-		if err := c.park(); !errors.Is(err, listen.ErrDraining) {
+		if err := c.park(); !errors.Is(err, listen.ErrDraining) && !errors.Is(err, listen.ErrNotParked) {
 			return err
 		}
 		c.parks = false // the drain's own times are those of its goroutine

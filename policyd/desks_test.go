@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -118,24 +119,28 @@ func pieces(c net.Conn, r *rand.Rand, text string) error {
 // TestDesksAreOfOneAtATime: connections that lend each other their memory see nothing
 // of each other, however they talk and end, and nothing of them stays.
 func TestDesksAreOfOneAtATime(t *testing.T) {
-	path := serve(t, echo{})
-	before := runtime.NumGoroutine()
-	var all sync.WaitGroup
-	for n := range 24 {
-		all.Go(func() {
-			for i := range 12 {
-				if err := talk(path, rand.New(rand.NewPCG(uint64(n), uint64(i))), fmt.Sprintf("%d.%d", n, i)); err != nil {
-					t.Errorf("connection %d.%d: %.600v", n, i, err)
-					return
+	inEachWay(t, func(t *testing.T, w way) {
+		check := nothingStays(t)
+		path := filepath.Join(t.TempDir(), "policy.sock")
+		end, err := w.listenAndServe(path, echo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for n := range 24 {
+			all.Go(func() {
+				for i := range 12 {
+					if err := talk(path, rand.New(rand.NewPCG(uint64(n), uint64(i))), fmt.Sprintf("%d.%d", n, i)); err != nil {
+						t.Errorf("connection %d.%d: %.600v", n, i, err)
+						return
+					}
 				}
-			}
-		})
-	}
-	all.Wait()
-	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if n := runtime.NumGoroutine(); n > before {
-		t.Errorf("%d goroutines, %d before", n, before)
-	}
+			})
+		}
+		all.Wait()
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+		check()
+	})
 }

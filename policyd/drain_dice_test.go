@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"portreeve/internal/listen"
-	"portreeve/policyd"
 	"portreeve/rules"
 )
 
@@ -54,30 +53,40 @@ func askUntilCut(path string, n int) error {
 // TestDrainAtAnyMoment: over a unix socket no request is taken and not answered, and
 // what the drain itself has cut is nobody's error.
 func TestDrainAtAnyMoment(t *testing.T) {
-	for round := range 20 {
-		path := filepath.Join(t.TempDir(), "policy.sock")
-		ln, err := listen.Open(listen.Address{Network: "unix", Addr: path}, 0o666)
-		if err != nil {
-			t.Fatal(err)
+	inEachWay(t, func(t *testing.T, w way) {
+		for round := range 20 {
+			path := filepath.Join(t.TempDir(), "policy.sock")
+			ln, err := listen.Open(listen.Address{Network: "unix", Addr: path}, 0o666)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, closed, err := w.server(mirror{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var bad counter
+			p.Meter = &bad
+			s := &listen.Server{Name: rules.ProtocolPolicy, Handle: p.Handle}
+			ctx, drain := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			for n := range 20 {
+				all.Go(func() {
+					if err := askUntilCut(path, n); err != nil {
+						t.Errorf("round %d: %v", round, err)
+					}
+				})
+			}
+			time.AfterFunc(time.Duration(2+round%9)*time.Millisecond, drain)
+			if err := s.Serve(ctx, ln); err != nil {
+				t.Error(err)
+			}
+			all.Wait()
+			if err := closed(); err != nil {
+				t.Error(err)
+			}
+			if n := bad.Load(); n > 0 {
+				t.Errorf("round %d: %d malformed requests", round, n)
+			}
 		}
-		var bad counter
-		s := &listen.Server{Name: rules.ProtocolPolicy, Handle: (&policyd.Server{Gate: mirror{}, Meter: &bad}).Handle}
-		ctx, drain := context.WithCancel(t.Context())
-		var all sync.WaitGroup
-		for n := range 20 {
-			all.Go(func() {
-				if err := askUntilCut(path, n); err != nil {
-					t.Errorf("round %d: %v", round, err)
-				}
-			})
-		}
-		time.AfterFunc(time.Duration(2+round%9)*time.Millisecond, drain)
-		if err := s.Serve(ctx, ln); err != nil {
-			t.Error(err)
-		}
-		all.Wait()
-		if n := bad.Load(); n > 0 {
-			t.Errorf("round %d: %d malformed requests", round, n)
-		}
-	}
+	})
 }

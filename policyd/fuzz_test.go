@@ -2,10 +2,13 @@ package policyd_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,27 +52,58 @@ func TestCutShort(t *testing.T) {
 // FuzzConnection cuts anything into pieces: every whole request before the
 // first malformed one has exactly one answer, and nothing has one after it.
 func FuzzConnection(f *testing.F) {
+	addConversations(f)
+	f.Fuzz(func(t *testing.T, in string, piece uint16) {
+		c := &script{in: in, piece: max(int(piece), len(in)/64, 1)}
+		s := &policyd.Server{Gate: &gate{}}
+		s.Handle(t.Context(), c)
+		eachIsAnswered(t, in, c.out.String())
+	})
+}
+
+// FuzzParked is the same for a socket that a poller waits for.
+func FuzzParked(f *testing.F) {
+	addConversations(f)
+	path := way{poller: true, waits: 3}.serve(f, pass{})
+	f.Fuzz(func(t *testing.T, in string, piece uint16) {
+		c := dial(t, "unix", path)
+		go func() {
+			defer c.(*net.UnixConn).CloseWrite() //nolint:errcheck // a closed connection takes no more
+			for part := range slices.Chunk([]byte(in), max(int(piece), len(in)/64, 1)) {
+				if _, err := c.Write(part); err != nil {
+					return
+				}
+			}
+		}()
+		out, err := io.ReadAll(c)
+		if err != nil && !errors.Is(err, syscall.ECONNRESET) { // it did not read to the end
+			t.Error(err)
+		}
+		eachIsAnswered(t, in, string(out))
+	})
+}
+
+func addConversations(f *testing.F) {
 	f.Add(full("refuse@a.cz")+full("permit@a.cz"), uint16(7))
 	f.Add(head+"\n"+head+"x=1\nx=2\n\n"+full("permit@a.cz"), uint16(40))
 	f.Add(full("a@b.cz")+"\n", uint16(1))
 	f.Add(head+"sender=a\x00\n\n", uint16(3))
-	f.Fuzz(func(t *testing.T, in string, piece uint16) {
-		want := 0
-		for rest := in; ; want++ {
-			request, after, whole := strings.Cut(rest, "\n\n")
-			if !whole || !wellFormed(request) {
-				break
-			}
-			rest = after
+	f.Add(strings.Repeat(full("a@b.cz"), 20), uint16(65535))
+}
+
+func eachIsAnswered(t *testing.T, in, out string) {
+	t.Helper()
+	want := 0
+	for rest := in; ; want++ {
+		request, after, whole := strings.Cut(rest, "\n\n")
+		if !whole || !wellFormed(request) {
+			break
 		}
-		c := &script{in: in, piece: max(int(piece), len(in)/64, 1)}
-		s := &policyd.Server{Gate: &gate{}}
-		s.Handle(t.Context(), c)
-		out := c.out.String()
-		if got := strings.Count(out, "\n\n"); got != want || strings.Count(out, "action=") < got {
-			t.Errorf("%d answers to %d requests in %q: %q", got, want, in, out)
-		}
-	})
+		rest = after
+	}
+	if got := strings.Count(out, "\n\n"); got != want || strings.Count(out, "action=") < got {
+		t.Errorf("%d answers to %d requests in %q: %q", got, want, in, out)
+	}
 }
 
 // wellFormed says it in another way than the parser.

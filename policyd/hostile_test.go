@@ -126,52 +126,56 @@ func TestPipelinedUnread(t *testing.T) {
 // TestThousandsPipelined: every request has its answer, in its turn, whatever
 // number comes together.
 func TestThousandsPipelined(t *testing.T) {
-	const n = 20_000
-	c, err := net.Dial("unix", serve(t, mirror{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	go func() {
-		var in strings.Builder
-		for i := range n {
-			in.WriteString(full(fmt.Sprintf("%d@a.cz", i)))
-			if in.Len() > 60_000 || i == n-1 {
-				if _, err := io.WriteString(c, in.String()); err != nil {
-					return // the reader says what is missing
+	inEachWay(t, func(t *testing.T, w way) {
+		const n = 20_000
+		c, err := net.Dial("unix", w.serve(t, mirror{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		go func() {
+			var in strings.Builder
+			for i := range n {
+				in.WriteString(full(fmt.Sprintf("%d@a.cz", i)))
+				if in.Len() > 60_000 || i == n-1 {
+					if _, err := io.WriteString(c, in.String()); err != nil {
+						return // the reader says what is missing
+					}
+					in.Reset()
 				}
-				in.Reset()
+			}
+		}()
+		for i := range n {
+			want := fmt.Sprintf("action=550 5.1.0 %d@a.cz\n\n", i)
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+				t.Fatalf("answer %d is %q, %v", i, got, err)
 			}
 		}
-	}()
-	for i := range n {
-		want := fmt.Sprintf("action=550 5.1.0 %d@a.cz\n\n", i)
-		got := make([]byte, len(want))
-		if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
-			t.Fatalf("answer %d is %q, %v", i, got, err)
-		}
-	}
+	})
 }
 
 // TestHalfClosed: a client that has said all that it will say still gets its
 // answers, and then the end.
 func TestHalfClosed(t *testing.T) {
-	path := serve(t, mirror{})
-	for _, tail := range []string{"", "request=smtpd_acc"} {
-		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-		if err != nil {
-			t.Fatal(err)
+	inEachWay(t, func(t *testing.T, w way) {
+		path := w.serve(t, mirror{})
+		for _, tail := range []string{"", "request=smtpd_acc"} {
+			c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if _, err := io.WriteString(c, full("1@a.cz")+full("2@a.cz")+tail); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(c)
+			if want := "action=550 5.1.0 1@a.cz\n\naction=550 5.1.0 2@a.cz\n\n"; err != nil || string(got) != want {
+				t.Errorf("%q behind it: %q, %v", tail, got, err)
+			}
 		}
-		defer c.Close()
-		if _, err := io.WriteString(c, full("1@a.cz")+full("2@a.cz")+tail); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		got, err := io.ReadAll(c)
-		if want := "action=550 5.1.0 1@a.cz\n\naction=550 5.1.0 2@a.cz\n\n"; err != nil || string(got) != want {
-			t.Errorf("%q behind it: %q, %v", tail, got, err)
-		}
-	}
+	})
 }

@@ -7,12 +7,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"portreeve/internal/listen"
 	"portreeve/policyd"
 	"portreeve/rules"
 )
@@ -24,94 +22,59 @@ func (mirror) Decide(_ context.Context, r *rules.Request) rules.Decision {
 	return rules.Decision{Action: rules.Refuse, Reply: rules.Reply{Code: 550, Enhanced: "5.1.0", Text: r.Sender}}
 }
 
-func serve(t testing.TB, g policyd.Gate) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "policy.sock")
-	end, err := listenAndServe(path, g)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := end(); err != nil {
-			t.Error(err)
-		}
-	})
-	return path
-}
-
-// listenAndServe serves until end is called.
-func listenAndServe(path string, g policyd.Gate) (end func() error, err error) {
-	ln, err := listen.Open(listen.Address{Network: "unix", Addr: path}, 0o666)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &listen.Server{Name: rules.ProtocolPolicy, Handle: (&policyd.Server{Gate: g}).Handle}
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln) }()
-	return func() error {
-		cancel()
-		return <-done
-	}, nil
-}
-
 func TestConcurrentLoad(t *testing.T) {
-	path := serve(t, mirror{})
-	var clients sync.WaitGroup
-	for i := range 50 {
-		clients.Go(func() {
-			c, err := net.Dial("unix", path)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer c.Close()
-			in := bufio.NewReader(c)
-			for j := range 100 {
-				sender := fmt.Sprintf("%d.%d@a.cz", i, j)
-				if _, err := io.WriteString(c, full(sender)); err != nil {
+	inEachWay(t, func(t *testing.T, w way) {
+		path := w.serve(t, mirror{})
+		var clients sync.WaitGroup
+		for i := range 50 {
+			clients.Go(func() {
+				c, err := net.Dial("unix", path)
+				if err != nil {
 					t.Error(err)
 					return
 				}
-				line, err := in.ReadString('\n')
-				if err == nil {
-					_, err = in.ReadString('\n')
+				defer c.Close()
+				in := bufio.NewReader(c)
+				for j := range 100 {
+					sender := fmt.Sprintf("%d.%d@a.cz", i, j)
+					if _, err := io.WriteString(c, full(sender)); err != nil {
+						t.Error(err)
+						return
+					}
+					line, err := in.ReadString('\n')
+					if err == nil {
+						_, err = in.ReadString('\n')
+					}
+					if want := "action=550 5.1.0 " + sender + "\n"; err != nil || line != want {
+						t.Errorf("got %q, %v, want %q", line, err, want)
+						return
+					}
 				}
-				if want := "action=550 5.1.0 " + sender + "\n"; err != nil || line != want {
-					t.Errorf("got %q, %v, want %q", line, err, want)
-					return
-				}
-			}
-		})
-	}
-	clients.Wait()
+			})
+		}
+		clients.Wait()
+	})
 }
 
 // TestPanicEndsOneConnection: a bug in the rules closes the connection of the
 // request that met it, and Postfix defers (FACTS.md 1.7).
 func TestPanicEndsOneConnection(t *testing.T) {
-	path := serve(t, &gate{})
-	dial := func() net.Conn {
-		c, err := net.Dial("unix", path)
-		if err != nil {
+	inEachWay(t, func(t *testing.T, w way) {
+		path := w.serve(t, &gate{})
+		good, bad := dial(t, "unix", path), dial(t, "unix", path)
+		if _, err := io.WriteString(bad, full("panic@a.cz")); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
-	good, bad := dial(), dial()
-	if _, err := io.WriteString(bad, full("panic@a.cz")); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := io.ReadAll(bad); err != nil || len(b) != 0 {
-		t.Errorf("%q, %v", b, err)
-	}
-	if _, err := io.WriteString(good, full("permit@a.cz")); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(good).ReadString('\n'); err != nil || line != "action=OK\n" {
-		t.Errorf("%q, %v", line, err)
-	}
+		if b, err := io.ReadAll(bad); err != nil || len(b) != 0 {
+			t.Errorf("%q, %v", b, err)
+		}
+		if _, err := io.WriteString(good, full("permit@a.cz")); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(good).ReadString('\n'); err != nil || line != "action=OK\n" {
+			t.Errorf("%q, %v", line, err)
+		}
+	})
 }
 
 // pass decides at no cost.
@@ -159,7 +122,14 @@ func TestAllocations(t *testing.T) {
 
 // BenchmarkSocket is the whole exchange over a unix socket.
 func BenchmarkSocket(b *testing.B) {
-	path := serve(b, pass{})
+	for _, w := range ways[:3] {
+		b.Run(w.name, func(b *testing.B) { benchmarkSocket(b, w) })
+	}
+}
+
+func benchmarkSocket(b *testing.B, w way) {
+	path := w.serve(b, pass{})
+	b.ReportAllocs()
 	request := []byte(full("jan.novak@domena.cz"))
 	b.SetParallelism(8)
 	b.RunParallel(func(pb *testing.PB) {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,13 +46,13 @@ type companion struct {
 	wrong strings.Builder
 }
 
-func child(t *testing.T, role, path string) *companion {
+func child(t *testing.T, role string, args ...string) *companion {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &companion{t: t, cmd: exec.CommandContext(t.Context(), self, path)}
+	c := &companion{t: t, cmd: exec.CommandContext(t.Context(), self, args...)}
 	c.cmd.Env = append(os.Environ(), childRole+"="+role)
 	c.cmd.Stderr = &c.wrong
 	out, err := c.cmd.StdoutPipe()
@@ -121,42 +123,48 @@ func idleClients(path string) error {
 // TestTenThousandIdle: they cost little, each is answered when it asks, and
 // nothing of them stays.
 func TestTenThousandIdle(t *testing.T) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if limit.Cur < idle+500 {
-		t.Fatalf("%d file descriptors are allowed, the test needs %d: raise ulimit -n", limit.Cur, idle+500)
-	}
-	path := serve(t, mirror{})
-	goroutines, before := runtime.NumGoroutine(), heap()
-	clients := child(t, "idle", path)
-	clients.says("open")
-	if grown := heap() - before; grown > idle*8<<10 {
-		t.Errorf("%d idle connections hold %d bytes", idle, grown)
-	}
-	clients.tell()
-	clients.says("answered")
-	clients.tell()
-	if err := clients.cmd.Wait(); err != nil {
-		t.Fatalf("%v: %s", err, &clients.wrong)
-	}
-	// The kernel tells of the ends one after the other.
-	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines+2; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines are left of %d connections", runtime.NumGoroutine()-goroutines, idle)
+	inEachWay(t, func(t *testing.T, w way) {
+		var limit syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
 		}
-	}
-	// The runtime keeps what describes a goroutine, to use it again.
-	if grown := heap() - before; grown > idle<<10 {
-		t.Errorf("%d bytes stay", grown)
-	}
+		if limit.Cur < idle+500 {
+			t.Fatalf("%d file descriptors are allowed, the test needs %d: raise ulimit -n", limit.Cur, idle+500)
+		}
+		path := w.serve(t, mirror{})
+		goroutines, before := runtime.NumGoroutine(), heap()
+		clients := child(t, "idle", path)
+		clients.says("open")
+		if grown := heap() - before; grown > idle*8<<10 {
+			t.Errorf("%d idle connections hold %d bytes", idle, grown)
+		}
+		clients.tell()
+		clients.says("answered")
+		clients.tell()
+		if err := clients.cmd.Wait(); err != nil {
+			t.Fatalf("%v: %s", err, &clients.wrong)
+		}
+		// The kernel tells of the ends one after the other.
+		for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines+2; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d goroutines are left of %d connections", runtime.NumGoroutine()-goroutines, idle)
+			}
+		}
+		// The runtime keeps what describes a goroutine, to use it again.
+		if grown := heap() - before; grown > idle<<10 {
+			t.Errorf("%d bytes stay", grown)
+		}
+	})
 }
 
 // scarce is a server that may open few files.
 func scarce(path string) error {
 	heard := bufio.NewReader(os.Stdin)
-	end, err := listenAndServe(path, mirror{})
+	i, err := strconv.Atoi(os.Args[2])
+	if err != nil {
+		return err
+	}
+	end, err := ways[i].listenAndServe(path, mirror{})
 	if err != nil {
 		return err
 	}
@@ -173,61 +181,68 @@ func scarce(path string) error {
 // TestNoDescriptors: while there are none, clients wait in the kernel's queue and
 // those that are in are served; when some are given back, the others are.
 func TestNoDescriptors(t *testing.T) {
-	path := t.TempDir() + "/policy.sock"
-	server := child(t, "scarce", path)
-	server.says("few")
-	ask := func(c net.Conn, i int) error {
-		sender := fmt.Sprintf("%d@a.cz", i)
-		if _, err := io.WriteString(c, full(sender)); err != nil {
+	inEachWay(t, func(t *testing.T, w way) {
+		path := t.TempDir() + "/policy.sock"
+		server := child(t, "scarce", path, strconv.Itoa(slices.Index(ways, w)))
+		server.says("few")
+		ask := func(c net.Conn, i int) error {
+			sender := fmt.Sprintf("%d@a.cz", i)
+			request := full(sender)
+			cut := i % 2 * 100 // half of them in pieces
+			if _, err := io.WriteString(c, request[:cut]); err != nil {
+				return err
+			}
+			if _, err := io.WriteString(c, request[cut:]); err != nil {
+				return err
+			}
+			line, err := bufio.NewReader(c).ReadString('\n')
+			if err == nil && line != "action=550 5.1.0 "+sender+"\n" {
+				err = fmt.Errorf("answered %q", line)
+			}
 			return err
 		}
-		line, err := bufio.NewReader(c).ReadString('\n')
-		if err == nil && line != "action=550 5.1.0 "+sender+"\n" {
-			err = fmt.Errorf("answered %q", line)
-		}
-		return err
-	}
-	var conns []net.Conn
-	for i := range 100 {
-		c, err := net.Dial("unix", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-			t.Fatal(err)
-		}
-		conns = append(conns, c)
-		if i < 10 {
-			if err := ask(c, i); err != nil {
-				t.Fatalf("connection %d: %v", i, err)
+		var conns []net.Conn
+		for i := range 100 {
+			c, err := net.Dial("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, c)
+			if i < 10 {
+				if err := ask(c, i); err != nil {
+					t.Fatalf("connection %d: %v", i, err)
+				}
 			}
 		}
-	}
-	for i, c := range conns[:10] {
-		if err := ask(c, i); err != nil {
-			t.Errorf("with no descriptor left, connection %d: %v", i, err)
+		for i, c := range conns[:10] {
+			if err := ask(c, i); err != nil {
+				t.Errorf("with no descriptor left, connection %d: %v", i, err)
+			}
 		}
-	}
-	last := conns[99] // behind sixty that the server cannot take
-	if err := last.SetReadDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
-	if err := ask(last, 98); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("the last was answered with 40 descriptors: %v", err)
-	}
-	for _, c := range conns[:99] {
-		c.Close()
-	}
-	if err := last.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	in := bufio.NewReader(last)
-	if line, err := in.ReadString('\n'); err != nil || line != "action=550 5.1.0 98@a.cz\n" {
-		t.Errorf("with descriptors given back the last is answered %q, %v", line, err)
-	}
-	server.tell()
-	if err := server.cmd.Wait(); err != nil {
-		t.Errorf("%v: %s", err, &server.wrong)
-	}
+		last := conns[99] // behind sixty that the server cannot take
+		if err := last.SetReadDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if err := ask(last, 98); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the last was answered with 40 descriptors: %v", err)
+		}
+		for _, c := range conns[:99] {
+			c.Close()
+		}
+		if err := last.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewReader(last)
+		if line, err := in.ReadString('\n'); err != nil || line != "action=550 5.1.0 98@a.cz\n" {
+			t.Errorf("with descriptors given back the last is answered %q, %v", line, err)
+		}
+		server.tell()
+		if err := server.cmd.Wait(); err != nil {
+			t.Errorf("%v: %s", err, &server.wrong)
+		}
+	})
 }

@@ -16,7 +16,6 @@ type left struct {
 	rest   Rest // of the decision about the request at the front,
 	length int  // which has so many bytes
 	err    error
-	panic  any
 }
 
 // park lets the poller wait for requests, and answer them, until there is something for
@@ -29,50 +28,34 @@ func (c *conn) park() error {
 	}
 	l := c.left
 	c.left = left{}
-	switch {
-	case l.panic != nil:
-		panic(l.panic)
-	case l.err != nil:
-		return l.err
-	case l.rest != nil:
+	if l.rest != nil {
 		decision := l.rest.Decide()
 		c.add(&decision, l.length)
 	}
-	return nil
+	return l.err
 }
 
 // ready is called when something can be read. It answers whole requests that need not
 // wait.
 func (c *conn) ready(fd int, last bool) (stay, all bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			c.left, stay = left{panic: v}, false
-		}
-	}()
-	for {
-		room := c.Take()
-		n, err := listen.TryRead(fd, room)
-		switch {
-		case err == syscall.EAGAIN:
-			c.Leave()
-			return true, true
-		case err != nil:
-			c.left.err = os.NewSyscallError("read", err)
-			return false, true
-		case n == 0:
-			c.left.err = io.EOF
-			return false, true
-		}
-		c.end += n
-		all := n < len(room) && !last
-		if !c.answerPromptly(fd) {
-			return false, all
-		}
+	room := c.Take()
+	n, err := listen.TryRead(fd, room)
+	switch {
+	case err == syscall.EAGAIN:
 		c.Leave()
-		if all {
-			return true, true
-		}
+		return true, true
+	case err != nil:
+		c.left.err = os.NewSyscallError("read", err)
+		return false, true
+	case n == 0:
+		c.left.err = io.EOF
+		return false, true
 	}
+	c.end += n
+	if stay = c.answerPromptly(fd); stay {
+		c.Leave()
+	}
+	return stay, n < len(room) && !last
 }
 
 // answerPromptly answers what has been read, if it is whole and need not wait.

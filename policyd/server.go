@@ -69,7 +69,7 @@ func (s *Server) Handle(ctx context.Context, c net.Conn) {
 	// about to do.
 	conn.deciding = context.WithoutCancel(ctx)
 	defer conn.hangUp()
-	if s.Poller != nil {
+	if s.Poller != nil && s.Prompt != nil {
 		conn.line, conn.parks = s.Poller.Take(c, conn.ready)
 	}
 	conn.serve()

@@ -46,6 +46,16 @@ func BenchmarkDecide(b *testing.B) {
 			}
 		}
 	})
+	b.Run("begin", func(b *testing.B) {
+		f := measured(b)
+		r := f.envelope("jan@domena.eu")
+		b.ReportAllocs()
+		for b.Loop() {
+			if d, rest := f.Begin(b.Context(), r); rest != nil || d.Action != rules.Pass {
+				b.Fatalf("%+v, %+v", d, rest)
+			}
+		}
+	})
 	b.Run("blocked", func(b *testing.B) {
 		f := measured(b)
 		for i := range 11 {

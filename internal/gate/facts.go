@@ -30,7 +30,7 @@ type answered struct {
 
 	dry    bool // only looking
 	prompt bool // nothing may be waited for,
-	waits  bool // and something was asked that must be: the answers mean nothing
+	waits  bool // and something was asked that must be: this answer and all after it mean nothing
 	limits rules.Limits
 	room   rules.Room
 
@@ -94,6 +94,9 @@ func forget[T any](list *[]answer[T]) {
 
 // Tally implements rules.Facts.
 func (f *facts) Tally() rules.Tally {
+	if f.mustWait(false) {
+		return rules.Tally{}
+	}
 	if f.tally == nil {
 		if prefix, ok := f.s.Policy.Throttle.Prefix(f.r.Client); ok {
 			f.tallied = f.g.Ledger.Tally(prefix, f.r.Time, Window(f.s.Policy))
@@ -105,6 +108,9 @@ func (f *facts) Tally() rules.Tally {
 
 // Guesses implements rules.Facts.
 func (f *facts) Guesses(login string) rules.Tally {
+	if f.mustWait(false) {
+		return rules.Tally{}
+	}
 	if f.guesses == nil {
 		f.guessed = f.g.Ledger.LoginTally(login, f.r.Time, Counting(f.s.Policy).Login)
 		f.guesses = &f.guessed
@@ -172,13 +178,12 @@ func (f *facts) Room(login string, l rules.Limits, always bool) rules.Room {
 	return f.room
 }
 
-// mustWait notes that an answer has to be waited for, where that is not allowed.
+// mustWait tells whether there is no answer because one has to be waited for, where that
+// is not allowed. Nothing is asked from then on: what is known stays what the decision
+// asks for, when it is made again by somebody who may wait.
 func (f *facts) mustWait(takesTime bool) bool {
-	if !f.prompt || !takesTime {
-		return false
-	}
-	f.waits = true
-	return true
+	f.waits = f.waits || f.prompt && takesTime
+	return f.waits
 }
 
 func (f *facts) charge(login string, l rules.Limits, always bool) rules.Room {

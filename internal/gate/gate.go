@@ -127,8 +127,15 @@ func stopwatch() time.Duration { return time.Since(start) }
 // Decide answers one request. What it refuses, or would refuse, is recorded
 // when it returns.
 func (g *Gate) Decide(ctx context.Context, r *rules.Request) rules.Decision {
-	rest := Rest{g: g, s: g.state.Load(), ctx: ctx, r: r, began: stopwatch()}
-	return rest.Decide()
+	began := stopwatch()
+	s := g.state.Load()
+	f := newFacts(ctx, g, s, r)
+	d := s.Policy.Decide(r, f)
+	if unsettled(&d) {
+		g.settle(f, &d)
+	}
+	g.decided(f, &d, began)
+	return d
 }
 
 // unsettled tells whether a decision has anything to be recorded.
@@ -137,14 +144,16 @@ func unsettled(d *rules.Decision) bool {
 }
 
 // decided counts a decision that is made, and lets its facts go.
-func (g *Gate) decided(r *rules.Request, f *facts, d *rules.Decision, began time.Duration) {
+func (g *Gate) decided(f *facts, d *rules.Decision, began time.Duration) {
+	r := f.r
 	g.Meter.Decided(r.Time, d.Rule, d.Action.String(), r.Protocol)
 	f.release()
 	g.Meter.Took(r.Protocol, stopwatch()-began)
 }
 
 // settle records what was found, and tells the client of it.
-func (g *Gate) settle(ctx context.Context, s *State, r *rules.Request, f *facts, d *rules.Decision) {
+func (g *Gate) settle(f *facts, d *rules.Decision) {
+	ctx, s, r := f.ctx, f.s, f.r
 	for i := range d.Observed {
 		id, reply := g.record(ctx, s, r, f, d.Observed[i])
 		if d.ID == "" {

@@ -23,10 +23,14 @@ type Poller struct {
 	file  *os.File
 	start time.Time
 	help  chan struct{}
+	quit  chan struct{} // closed by Close
 	done  sync.WaitGroup
 
 	mu    sync.Mutex
 	lines map[int]*Line // by file descriptor
+
+	spareMu sync.Mutex
+	spare   int // a descriptor, see attach; -1 if there is none
 }
 
 const (
@@ -55,19 +59,22 @@ func NewPoller() (*Poller, error) {
 	}
 	p := &Poller{
 		set: set, file: os.NewFile(uintptr(set), "epoll"), start: time.Now(), help: make(chan struct{}),
-		lines: make(map[int]*Line),
+		quit: make(chan struct{}), lines: make(map[int]*Line),
 	}
 	raw, err := p.file.SyscallConn()
+	if err == nil {
+		p.spare, err = dup(set)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare the epoll instance: %w: start the daemon again", err), p.file.Close())
 	}
 	p.done.Go(func() {
-		defer close(p.help)
+		defer close(p.quit)
 		_ = raw.Read(func(uintptr) bool { p.serve(); return false }) // until Close
 	})
 	for range min(runtime.GOMAXPROCS(0)-1, mostHelpers) {
 		p.done.Go(func() {
-			for range p.help {
+			for p.called() {
 				p.serve()
 			}
 		})
@@ -82,7 +89,21 @@ func (p *Poller) Close() error {
 	if err == nil {
 		p.done.Wait()
 	}
+	p.spareMu.Lock()
+	defer p.spareMu.Unlock()
+	_ = syscall.Close(p.spare) // where there is one
+	p.spare = -1
 	return errors.Join(err, p.file.Close())
+}
+
+// called waits until help is needed; false at the end.
+func (p *Poller) called() bool {
+	select {
+	case <-p.help:
+		return true
+	case <-p.quit:
+		return false
+	}
 }
 
 // serve serves the lines of which something has come, until there are none.

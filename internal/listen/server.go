@@ -85,7 +85,7 @@ func (s *Server) accept(
 		handlers.Go(func() {
 			defer func() {
 				if v := recover(); v != nil {
-					log.Error("a connection's handler panicked", "protocol", s.Name, "error", v, "stack", string(debug.Stack()))
+					logPanic(log, s.Name, v)
 				}
 				open.remove(c)
 				if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -95,6 +95,21 @@ func (s *Server) accept(
 			s.Handle(ctx, c)
 		})
 	}
+}
+
+// Panic is what a goroutine panics with instead of another that has.
+type Panic struct {
+	Value any
+	Stack []byte // of that one, which shows where
+}
+
+// logPanic is called by the function that has recovered.
+func logPanic(log *slog.Logger, name rules.Protocol, v any) {
+	stack := debug.Stack()
+	if p, ok := v.(Panic); ok {
+		v, stack = p.Value, p.Stack
+	}
+	log.Error("a connection's handler panicked", "protocol", name, "error", v, "stack", string(stack))
 }
 
 // drain waits for the handlers, and then for nobody.
