@@ -25,7 +25,7 @@ type hourMeter struct {
 }
 
 // Decided implements gate.Meter.
-func (m hourMeter) Decided(at time.Time, rule rules.Rule, action string, p rules.Protocol) {
-	m.Set.Decided(at, rule, action, p)
-	m.hour.Count(at, rule, action)
+func (m hourMeter) Decided(lane int, at time.Time, rule rules.Rule, action string, p rules.Protocol) {
+	m.Set.Decided(lane, at, rule, action, p)
+	m.hour.Count(lane, at, rule, action)
 }

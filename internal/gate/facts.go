@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"portreeve/ledger"
@@ -13,6 +14,7 @@ import (
 // keeps it for the journal. It implements rules.Facts.
 type facts struct {
 	answered
+	lane int // of those who decide at a time, to count in
 
 	accounts  []answer[*rules.Account]
 	domains   []answer[[]string]
@@ -68,7 +70,10 @@ type answer[T any] struct {
 	state rules.State
 }
 
-var pool = sync.Pool{New: func() any { return new(facts) }}
+var (
+	pool  = sync.Pool{New: func() any { return &facts{lane: int(lanes.Add(1))} }}
+	lanes atomic.Uint32 // so many facts were made
+)
 
 func newFacts(ctx context.Context, g *Gate, s *State, r *rules.Request) *facts {
 	f := pool.Get().(*facts)
@@ -267,7 +272,7 @@ func look[T any](f *facts, known *[]answer[T], key string, ask func(context.Cont
 	case found:
 		state, result = rules.Known, "found"
 	}
-	f.g.Meter.Looked(result, took)
+	f.g.Meter.Looked(f.lane, result, took)
 	*known = append(*known, answer[T]{key: key, value: value, state: state})
 	return value, state
 }

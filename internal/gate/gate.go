@@ -46,15 +46,16 @@ type Recorder interface {
 	Again(id string, r journal.Repeats)
 }
 
-// Meter counts what the gate does; its methods must be cheap.
+// Meter counts what the gate does; its methods must be cheap. Those who count at the same
+// time have different lanes, mostly, so that they need not meet.
 type Meter interface {
 	// Decided counts one rule's outcome at the time of the request: rule is empty and action "pass" or
 	// "permit" when nothing was refused, and action "observe" for an observed refusal.
-	Decided(at time.Time, rule rules.Rule, action string, p rules.Protocol)
+	Decided(lane int, at time.Time, rule rules.Rule, action string, p rules.Protocol)
 	// Took measures a whole decision.
-	Took(p rules.Protocol, d time.Duration)
+	Took(lane int, p rules.Protocol, d time.Duration)
 	// Looked counts a directory look-up: found, absent, failed.
-	Looked(result string, d time.Duration)
+	Looked(lane int, result string, d time.Duration)
 	// Unrecorded counts a refusal or an event that the store did not take.
 	Unrecorded()
 }
@@ -145,10 +146,10 @@ func unsettled(d *rules.Decision) bool {
 
 // decided counts a decision that is made, and lets its facts go.
 func (g *Gate) decided(f *facts, d *rules.Decision, began time.Duration) {
-	r := f.r
-	g.Meter.Decided(r.Time, d.Rule, d.Action.String(), r.Protocol)
+	r, lane := f.r, f.lane
+	g.Meter.Decided(lane, r.Time, d.Rule, d.Action.String(), r.Protocol)
 	f.release()
-	g.Meter.Took(r.Protocol, stopwatch()-began)
+	g.Meter.Took(lane, r.Protocol, stopwatch()-began)
 }
 
 // settle records what was found, and tells the client of it.
@@ -159,7 +160,7 @@ func (g *Gate) settle(f *facts, d *rules.Decision) {
 		if d.ID == "" {
 			d.ID, d.Reply = id, reply
 		}
-		g.Meter.Decided(r.Time, d.Observed[i].Rule, "observe", r.Protocol)
+		g.Meter.Decided(f.lane, r.Time, d.Observed[i].Rule, "observe", r.Protocol)
 	}
 	if d.Action == rules.Refuse {
 		d.ID, d.Reply = g.record(ctx, s, r, f, d.Finding)
@@ -169,7 +170,7 @@ func (g *Gate) settle(f *facts, d *rules.Decision) {
 		if d.ID == "" {
 			d.ID = id
 		}
-		g.Meter.Decided(r.Time, d.Slowed.Rule, "delay", r.Protocol)
+		g.Meter.Decided(f.lane, r.Time, d.Slowed.Rule, "delay", r.Protocol)
 	}
 	for _, rule := range d.Accepted {
 		g.Log.Warn("directory unavailable, rule passed", "rule", rule, "protocol", r.Protocol, "client", addrText(r.Client), "login", r.Login, "sender", r.Sender)

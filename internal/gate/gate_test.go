@@ -49,13 +49,13 @@ type meter struct {
 	unrecorded int
 }
 
-func (m *meter) Decided(_ time.Time, rule rules.Rule, action string, _ rules.Protocol) {
+func (m *meter) Decided(_ int, _ time.Time, rule rules.Rule, action string, _ rules.Protocol) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.decided[string(rule)+" "+action]++
 }
-func (m *meter) Took(rules.Protocol, time.Duration) {}
-func (m *meter) Looked(string, time.Duration)       {}
+func (m *meter) Took(int, rules.Protocol, time.Duration) {}
+func (m *meter) Looked(int, string, time.Duration)       {}
 func (m *meter) Unrecorded() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

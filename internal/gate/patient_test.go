@@ -40,8 +40,8 @@ type patientMeter struct {
 	a *asker
 }
 
-func (m patientMeter) Took(rules.Protocol, time.Duration)    { m.a.took++ }
-func (m patientMeter) Looked(result string, _ time.Duration) { m.a.lookedUp[result]++ }
+func (m patientMeter) Took(int, rules.Protocol, time.Duration)      { m.a.took++ }
+func (m patientMeter) Looked(_ int, result string, _ time.Duration) { m.a.lookedUp[result]++ }
 
 // patientLedger has the answers that may wait: all that change something, and those of a
 // shared ledger that others have.

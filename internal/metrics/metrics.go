@@ -19,28 +19,23 @@ type Set struct {
 	registry *prometheus.Registry
 
 	decisions   *prometheus.CounterVec
-	seconds     *prometheus.HistogramVec
 	reports     *prometheus.CounterVec
 	connections *prometheus.GaugeVec
 	malformed   *prometheus.CounterVec
 	lookups     *prometheus.CounterVec
-	lookTime    prometheus.Histogram
 	answers     *prometheus.CounterVec
 	storeTime   prometheus.Histogram
 	unrecorded  prometheus.Counter
 
-	// The counters of the common path are resolved once.
-	passed        map[rules.Protocol]prometheus.Counter
-	refused       map[refusal]prometheus.Counter
-	took          map[rules.Protocol]prometheus.Observer
-	found, absent prometheus.Counter // look-ups
+	refused map[refusal]prometheus.Counter // resolved once
 
+	lanes  [Lanes]lane
 	counts counts
 }
 
 // counts is what status shows without asking Prometheus.
 type counts struct {
-	passed, refused, observed, delayed, reports, malformed, unrecorded, failedLookups atomic.Int64
+	permitted, refused, observed, delayed, reports, malformed, unrecorded, failedLookups atomic.Int64
 }
 
 // Counts is a snapshot for status.
@@ -55,10 +50,28 @@ type Counts struct {
 	FailedLookups  int64 `json:"failed_lookups"`
 }
 
-var protocols = []rules.Protocol{rules.ProtocolPolicy, rules.ProtocolMilter, rules.ProtocolAuthPolicy, rules.ProtocolSASL}
+const protocolCount = 4
+
+var protocols = [protocolCount]rules.Protocol{rules.ProtocolPolicy, rules.ProtocolMilter, rules.ProtocolAuthPolicy, rules.ProtocolSASL}
 
 // Buckets reach from a decision made in memory to a wait that Dovecot gives up on.
-var buckets = []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, .1, .2, .5, 1, 2}
+var buckets = [bucketCount]float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, .1, .2, .5, 1, 2}
+
+const bucketCount = 19
+
+// counted is a family of metrics.
+type counted struct {
+	name, help string
+	labels     []string
+}
+
+// Those that every decision counts.
+var (
+	decisionsTotal   = counted{"decisions_total", "Decisions by rule (empty when nothing refused), action and protocol.", []string{"rule", "action", "protocol"}}
+	decisionSeconds  = counted{"decision_seconds", "Time from request to answer.", []string{"protocol"}}
+	lookupsTotal     = counted{"directory_lookups_total", "Directory look-ups by result.", []string{"result"}}
+	directorySeconds = counted{"directory_seconds", "Time of a directory look-up; one in a file of accounts, which is in memory, counts as 0.", nil}
+)
 
 // Sources are values that are read when somebody looks.
 type Sources struct {
@@ -78,25 +91,21 @@ func New(src Sources) *Set {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "portreeve_" + name, Help: help}, labels)
 	}
 	histogram := func(name, help string) prometheus.HistogramOpts {
-		return prometheus.HistogramOpts{Name: "portreeve_" + name, Help: help, Buckets: buckets}
+		return prometheus.HistogramOpts{Name: "portreeve_" + name, Help: help, Buckets: buckets[:]}
 	}
 	s := &Set{
 		registry:  prometheus.NewRegistry(),
-		decisions: counter("decisions_total", "Decisions by rule (empty when nothing refused), action and protocol.", "rule", "action", "protocol"),
-		seconds:   prometheus.NewHistogramVec(histogram("decision_seconds", "Time from request to answer."), []string{"protocol"}),
+		decisions: counter(decisionsTotal.name, decisionsTotal.help, decisionsTotal.labels...),
 		reports:   counter("auth_reports_total", "Login reports by protocol of the login and result.", "protocol", "result"),
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "portreeve_connections", Help: "Open connections.",
 		}, []string{"protocol"}),
 		malformed:  counter("protocol_errors_total", "Malformed requests, whose connection was closed.", "protocol"),
-		lookups:    counter("directory_lookups_total", "Directory look-ups by result.", "result"),
-		lookTime:   prometheus.NewHistogram(histogram("directory_seconds", "Time of a directory look-up; one in a file of accounts, which is in memory, counts as 0.")),
+		lookups:    counter(lookupsTotal.name, lookupsTotal.help, lookupsTotal.labels...),
 		answers:    counter("directory_answers_total", "Answers of a directory that is asked over a network: from the source, from memory, or stale because the source failed.", "from"),
 		storeTime:  prometheus.NewHistogram(histogram("store_seconds", "Time until a write was committed.")),
 		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{Name: "portreeve_unrecorded_total", Help: "Refusals and events that the store did not take in time."}),
-		passed:     map[rules.Protocol]prometheus.Counter{},
 		refused:    map[refusal]prometheus.Counter{},
-		took:       map[rules.Protocol]prometheus.Observer{},
 	}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portreeve_" + name, Help: help}, value)
@@ -112,16 +121,12 @@ func New(src Sources) *Set {
 		gauge("store_set_aside", "Damaged stores that were moved aside and lie there still.", number(src.SetAside)),
 		gauge("directory_up", "1 while every source of the directory answers.", yes(src.DirectoryUp)),
 	)
-	s.registry.MustRegister(s.answers, s.decisions, s.seconds, s.reports, s.connections, s.malformed, s.lookups,
-		s.lookTime, s.storeTime, s.unrecorded,
+	s.registry.MustRegister(newLaned(s), s.answers, s.reports, s.connections, s.malformed, s.storeTime, s.unrecorded,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, p := range protocols {
-		s.passed[p] = s.decisions.WithLabelValues("", rules.Pass.String(), string(p))
-		s.took[p] = s.seconds.WithLabelValues(string(p))
 		s.connections.WithLabelValues(string(p))
 		s.malformed.WithLabelValues(string(p))
 	}
-	s.found, s.absent = s.lookups.WithLabelValues("found"), s.lookups.WithLabelValues("absent")
 	s.begin()
 	return s
 }
@@ -183,15 +188,19 @@ func (s *Set) Handler() http.Handler {
 
 // Counts is a snapshot.
 func (s *Set) Counts() Counts {
+	passed := s.counts.permitted.Load()
+	for i := range protocols {
+		passed += s.passed(i)
+	}
 	return Counts{
-		Passed: s.counts.passed.Load(), Refused: s.counts.refused.Load(), Observed: s.counts.observed.Load(), Delayed: s.counts.delayed.Load(),
+		Passed: passed, Refused: s.counts.refused.Load(), Observed: s.counts.observed.Load(), Delayed: s.counts.delayed.Load(),
 		AuthReports: s.counts.reports.Load(), ProtocolErrors: s.counts.malformed.Load(),
 		Unrecorded: s.counts.unrecorded.Load(), FailedLookups: s.counts.failedLookups.Load(),
 	}
 }
 
 // Decided counts one rule's outcome.
-func (s *Set) Decided(_ time.Time, rule rules.Rule, action string, p rules.Protocol) {
+func (s *Set) Decided(lane int, _ time.Time, rule rules.Rule, action string, p rules.Protocol) {
 	switch action {
 	case "refuse":
 		s.counts.refused.Add(1)
@@ -199,12 +208,14 @@ func (s *Set) Decided(_ time.Time, rule rules.Rule, action string, p rules.Proto
 		s.counts.observed.Add(1)
 	case "delay": // and the decision passes, too
 		s.counts.delayed.Add(1)
-	default:
-		s.counts.passed.Add(1)
-		if c := s.passed[p]; c != nil && action == "pass" {
-			c.Inc()
+	case "pass":
+		if i := protocolIndex(p); i >= 0 {
+			s.lane(lane).passed[i].Add(1)
 			return
 		}
+		fallthrough
+	default:
+		s.counts.permitted.Add(1)
 	}
 	if c := s.refused[refusal{rule, p}]; c != nil && action == "refuse" {
 		c.Inc()
@@ -214,20 +225,21 @@ func (s *Set) Decided(_ time.Time, rule rules.Rule, action string, p rules.Proto
 }
 
 // Took measures a decision.
-func (s *Set) Took(p rules.Protocol, d time.Duration) {
-	if o := s.took[p]; o != nil {
-		o.Observe(d.Seconds())
+func (s *Set) Took(lane int, p rules.Protocol, d time.Duration) {
+	if i := protocolIndex(p); i >= 0 {
+		s.lane(lane).took[i].observe(d)
 	}
 }
 
 // Looked counts a directory look-up.
-func (s *Set) Looked(result string, d time.Duration) {
-	s.lookTime.Observe(d.Seconds())
+func (s *Set) Looked(lane int, result string, d time.Duration) {
+	l := s.lane(lane)
+	l.looked.observe(d)
 	switch result {
 	case "found":
-		s.found.Inc()
+		l.found.Add(1)
 	case "absent":
-		s.absent.Inc()
+		l.absent.Add(1)
 	default:
 		s.lookups.WithLabelValues(result).Inc()
 		s.counts.failedLookups.Add(1)

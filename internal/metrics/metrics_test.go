@@ -92,13 +92,13 @@ func (p page) expect(t *testing.T, want map[string]string) {
 // used is a set with one of everything.
 func used() *Set {
 	s := New(Sources{Blocked: func() int { return 3 }, StoreUp: func() bool { return true }})
-	s.Decided(time.Time{}, "", "pass", rules.ProtocolPolicy)
-	s.Decided(time.Time{}, "", "permit", rules.ProtocolPolicy)
-	s.Decided(time.Time{}, rules.RuleSender, "refuse", rules.ProtocolMilter)
-	s.Decided(time.Time{}, rules.RuleThrottled, "observe", rules.ProtocolAuthPolicy)
-	s.Took(rules.ProtocolPolicy, 30*time.Microsecond)
-	s.Looked("found", time.Microsecond)
-	s.Looked("failed", 2*time.Second)
+	s.Decided(7, time.Time{}, "", "pass", rules.ProtocolPolicy)
+	s.Decided(14, time.Time{}, "", "permit", rules.ProtocolPolicy)
+	s.Decided(21, time.Time{}, rules.RuleSender, "refuse", rules.ProtocolMilter)
+	s.Decided(28, time.Time{}, rules.RuleThrottled, "observe", rules.ProtocolAuthPolicy)
+	s.Took(35, rules.ProtocolPolicy, 30*time.Microsecond)
+	s.Looked(2, "found", time.Microsecond)
+	s.Looked(9, "failed", 2*time.Second)
 	s.Answered("stale")
 	s.Stored(500 * time.Microsecond)
 	s.Unrecorded()
@@ -240,14 +240,14 @@ func TestDecisionsAreBounded(t *testing.T) {
 	for range 3 {
 		for _, p := range protocols {
 			for _, r := range rules.Rules {
-				s.Decided(time.Time{}, r, rules.Refuse.String(), p)
-				s.Decided(time.Time{}, r, "observe", p)
+				s.Decided(16, time.Time{}, r, rules.Refuse.String(), p)
+				s.Decided(23, time.Time{}, r, "observe", p)
 			}
-			s.Decided(time.Time{}, "", rules.Pass.String(), p)
-			s.Decided(time.Time{}, "", rules.Permit.String(), p)
+			s.Decided(30, time.Time{}, "", rules.Pass.String(), p)
+			s.Decided(37, time.Time{}, "", rules.Permit.String(), p)
 		}
 		for _, p := range []rules.Protocol{rules.ProtocolAuthPolicy, rules.ProtocolSASL} {
-			s.Decided(time.Time{}, rules.RuleLoginFailures, "delay", p)
+			s.Decided(4, time.Time{}, rules.RuleLoginFailures, "delay", p)
 		}
 	}
 	n := 0
@@ -267,8 +267,8 @@ func TestDecisionsAreBounded(t *testing.T) {
 // A protocol that was not foreseen is counted, and measured by nobody.
 func TestUnforeseenProtocol(t *testing.T) {
 	s := New(Sources{Blocked: func() int { return 0 }, StoreUp: func() bool { return true }})
-	s.Decided(time.Time{}, "", rules.Pass.String(), "nonsense")
-	s.Took("nonsense", time.Second)
+	s.Decided(11, time.Time{}, "", rules.Pass.String(), "nonsense")
+	s.Took(18, "nonsense", time.Second)
 	p := scrape(t, s)
 	p.expect(t, map[string]string{`portreeve_decisions_total{action="pass",protocol="nonsense",rule=""}`: "1"})
 	if p.values["portreeve_decision_seconds.protocol"]["nonsense"] {
@@ -318,8 +318,8 @@ func TestConcurrentUse(t *testing.T) {
 		users.Go(func() {
 			for range 200 {
 				s.ConnOpened(rules.ProtocolPolicy)
-				s.Decided(time.Time{}, "", rules.Pass.String(), rules.ProtocolPolicy)
-				s.Decided(time.Time{}, rules.RuleSender, rules.Refuse.String(), rules.ProtocolPolicy)
+				s.Decided(25, time.Time{}, "", rules.Pass.String(), rules.ProtocolPolicy)
+				s.Decided(32, time.Time{}, rules.RuleSender, rules.Refuse.String(), rules.ProtocolPolicy)
 				s.AuthReport("smtp", "failure")
 				s.ConnClosed(rules.ProtocolPolicy)
 			}

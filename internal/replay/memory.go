@@ -132,13 +132,13 @@ func (*noJournal) Again(string, journal.Repeats) {}
 type noMeter struct{}
 
 // Decided implements gate.Meter.
-func (noMeter) Decided(time.Time, rules.Rule, string, rules.Protocol) {}
+func (noMeter) Decided(int, time.Time, rules.Rule, string, rules.Protocol) {}
 
 // Took implements gate.Meter.
-func (noMeter) Took(rules.Protocol, time.Duration) {}
+func (noMeter) Took(int, rules.Protocol, time.Duration) {}
 
 // Looked implements gate.Meter.
-func (noMeter) Looked(string, time.Duration) {}
+func (noMeter) Looked(int, string, time.Duration) {}
 
 // Unrecorded implements gate.Meter.
 func (noMeter) Unrecorded() {}

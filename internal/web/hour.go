@@ -36,9 +36,15 @@ type Hour struct {
 	slots [slots]slot
 }
 
+// lanes is how many counts of passed decisions there are: see metrics.Lanes.
+const lanes = 16
+
 type slot struct {
 	minute atomic.Int64 // since 1970; 0: never used
-	passed atomic.Int64
+	passed [lanes]struct {
+		atomic.Int64
+		_ [56]byte // what comes next is another lane's
+	}
 	byRule [][kinds]atomic.Int64
 }
 
@@ -52,7 +58,7 @@ func NewHour(now time.Time) *Hour {
 }
 
 // Count takes one outcome, as gate.Meter's Decided has it.
-func (h *Hour) Count(now time.Time, rule rules.Rule, action string) {
+func (h *Hour) Count(lane int, now time.Time, rule rules.Rule, action string) {
 	minute := now.Unix() / 60
 	s := &h.slots[uint64(minute)%slots]
 	if s.minute.Load() != minute {
@@ -66,7 +72,7 @@ func (h *Hour) Count(now time.Time, rule rules.Rule, action string) {
 	case "delay":
 		s.add(rule, kindDelayed)
 	default: // pass, permit
-		s.passed.Add(1)
+		s.passed[lane%lanes].Add(1)
 	}
 }
 
@@ -76,7 +82,9 @@ func (h *Hour) begin(s *slot, minute int64) {
 	if s.minute.Load() == minute {
 		return
 	}
-	s.passed.Store(0)
+	for i := range s.passed {
+		s.passed[i].Store(0)
+	}
 	for i := range s.byRule {
 		for k := range kinds {
 			s.byRule[i][k].Store(0)
@@ -127,7 +135,9 @@ func (h *Hour) counts(now time.Time) hourCounts {
 		if s.minute.Load() != minute {
 			continue
 		}
-		m.Passed = s.passed.Load()
+		for i := range s.passed {
+			m.Passed += s.passed[i].Load()
+		}
 		for r := range s.byRule {
 			refused, observed, delayed := s.byRule[r][kindRefused].Load(), s.byRule[r][kindObserved].Load(), s.byRule[r][kindDelayed].Load()
 			m.Refused, m.Observed, m.Delayed = m.Refused+refused, m.Observed+observed, m.Delayed+delayed

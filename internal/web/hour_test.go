@@ -11,12 +11,12 @@ import (
 
 func TestHour(t *testing.T) {
 	h := NewHour(noon)
-	h.Count(noon, "", "pass")
-	h.Count(noon.Add(59*time.Second), "", "permit")
-	h.Count(noon.Add(time.Minute), rules.RuleSender, "refuse")
-	h.Count(noon.Add(time.Minute), rules.RuleQuota, "observe")
-	h.Count(noon.Add(time.Minute), rules.RuleLoginFailures, "delay")
-	h.Count(noon.Add(time.Minute), "", "pass")
+	h.Count(1, noon, "", "pass")
+	h.Count(2, noon.Add(59*time.Second), "", "permit")
+	h.Count(3, noon.Add(time.Minute), rules.RuleSender, "refuse")
+	h.Count(4, noon.Add(time.Minute), rules.RuleQuota, "observe")
+	h.Count(5, noon.Add(time.Minute), rules.RuleLoginFailures, "delay")
+	h.Count(6, noon.Add(time.Minute), "", "pass")
 	c := h.counts(noon.Add(90 * time.Second))
 	if len(c.Minutes) != hourMinutes || !c.Minutes[hourMinutes-1].Start.Equal(noon.Add(time.Minute)) {
 		t.Fatalf("%d minutes, the last begins at %s", len(c.Minutes), c.Minutes[hourMinutes-1].Start)
@@ -45,7 +45,7 @@ func TestHour(t *testing.T) {
 func TestHourForgets(t *testing.T) {
 	h := NewHour(noon)
 	for i := range 200 {
-		h.Count(noon.Add(time.Duration(i)*time.Minute), rules.RuleSender, "refuse")
+		h.Count(7, noon.Add(time.Duration(i)*time.Minute), rules.RuleSender, "refuse")
 	}
 	if got := h.counts(noon.Add(199 * time.Minute)).Total.Refused; got != hourMinutes {
 		t.Errorf("%d refusals within the hour", got)
@@ -56,7 +56,7 @@ func TestHourForgets(t *testing.T) {
 	if got := h.counts(noon.Add(20 * time.Hour)).Total.Refused; got != 0 {
 		t.Errorf("%d on the next day", got)
 	}
-	h.Count(noon, rules.RuleSender, "refuse") // the clock was set back
+	h.Count(8, noon, rules.RuleSender, "refuse") // the clock was set back
 	if got := h.counts(noon).Total.Refused; got != 1 {
 		t.Errorf("%d with an older clock", got)
 	}
@@ -69,7 +69,7 @@ func TestHourAtOnce(t *testing.T) {
 		all.Go(func() {
 			for i := range 3000 {
 				at := noon.Add(time.Duration(i) * 10 * time.Millisecond) // all within one minute
-				h.Count(at, rules.Rules[worker%len(rules.Rules)], "refuse")
+				h.Count(9, at, rules.Rules[worker%len(rules.Rules)], "refuse")
 				if i%500 == 0 {
 					h.counts(at)
 				}
@@ -86,7 +86,7 @@ func BenchmarkHourCount(b *testing.B) {
 	h := NewHour(noon)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			h.Count(noon, "", "pass")
+			h.Count(10, noon, "", "pass")
 		}
 	})
 }
@@ -95,12 +95,12 @@ func TestChart(t *testing.T) {
 	h := NewHour(noon.Add(-30 * time.Minute))
 	for i := range 4 {
 		for range i * 10 {
-			h.Count(noon.Add(-time.Duration(i)*time.Minute), rules.RuleSender, "refuse")
+			h.Count(11, noon.Add(-time.Duration(i)*time.Minute), rules.RuleSender, "refuse")
 		}
 	}
-	h.Count(noon.Add(-3*time.Minute), rules.RuleQuota, "observe")
+	h.Count(12, noon.Add(-3*time.Minute), rules.RuleQuota, "observe")
 	for range 1000 {
-		h.Count(noon, "", "pass")
+		h.Count(13, noon, "", "pass")
 	}
 	c := newChart(h.counts(noon), time.UTC)
 	if c.MostRefused != 31 || c.MostPassed != 1000 || !c.Cut {
@@ -135,9 +135,9 @@ func TestChart(t *testing.T) {
 // One refusal beside a flood can still be seen.
 func TestSmallestBar(t *testing.T) {
 	h := NewHour(noon)
-	h.Count(noon, rules.RuleSender, "refuse")
+	h.Count(14, noon, rules.RuleSender, "refuse")
 	for range 100000 {
-		h.Count(noon.Add(-time.Minute), rules.RuleThrottled, "refuse")
+		h.Count(15, noon.Add(-time.Minute), rules.RuleThrottled, "refuse")
 	}
 	c := newChart(h.counts(noon), time.UTC)
 	if last := c.Refusals[len(c.Refusals)-1]; last.Height != "2.0" {
@@ -147,9 +147,9 @@ func TestSmallestBar(t *testing.T) {
 
 func TestChartOnThePage(t *testing.T) {
 	r := inside(t)
-	r.hour.Count(noon, rules.RuleSender, "refuse")
-	r.hour.Count(noon, rules.RuleSender, "observe")
-	r.hour.Count(noon, "", "pass")
+	r.hour.Count(3, noon, rules.RuleSender, "refuse")
+	r.hour.Count(3, noon, rules.RuleSender, "observe")
+	r.hour.Count(3, noon, "", "pass")
 	page := r.page("/")
 	has(t, page, `aria-label="Once refused, once observed only, once let through.`, `<rect class="refused" x="591"`, `<rect class="observed" x="591"`, `<rect class="passed" x="591"`,
 		"would be refused", "Counted since the daemon started at 12:00.", "By rule", `<td>sender</td><td class="number">1</td><td class="number">1</td>`)
