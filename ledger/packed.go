@@ -359,14 +359,6 @@ func (r *reader) hash() string {
 	return string(r.password)
 }
 
-// wellFormed tells whether the bytes are a counter's with failures.
-func wellFormed(b []byte) bool {
-	r := read(b)
-	for r.next() {
-	}
-	return r.begun && !r.bad
-}
-
 // unpackCounter makes a counter of its bytes, which it does not keep.
 func unpackCounter(b []byte) *counter {
 	r := read(b)
@@ -396,7 +388,8 @@ func unpackCounter(b []byte) *counter {
 
 // sum is what a count of packed failures has found.
 type sum struct {
-	reader        // at the end
+	reader   // at the end
+	oldest   int64
 	counted  int  // within the window
 	kept     int  // those that count, or those that do not, whenever they were
 	future   bool // one is from before the clock was set back
@@ -410,7 +403,10 @@ func sumUp(b []byte, now time.Time, w Window, f *rules.Failure) sum {
 	s := sum{reader: read(b), same: -1}
 	s.spell = f != nil
 	at := now.UnixNano()
-	for s.next() {
+	for first := true; s.next(); first = false {
+		if first {
+			s.oldest = s.time
+		}
 		s.future = s.future || s.time-at > int64(ahead)
 		if s.one&isCounted != 0 && s.time > at-int64(w.Length) {
 			s.counted++
@@ -439,15 +435,21 @@ func packedTally(b []byte, now time.Time, w Window) (t rules.Tally, ok bool) {
 	return s.tally(b, now, w)
 }
 
+// settled tells whether counter.settle would leave it as it is.
+func (s *sum) settled(now time.Time, w Window) bool {
+	if s.counted <= w.Limit && len(s.block) > 0 {
+		return false
+	}
+	return !s.future && s.since-now.UnixNano() <= int64(ahead)
+}
+
 func (s *sum) tally(b []byte, now time.Time, w Window) (t rules.Tally, ok bool) {
 	t.Count = s.counted
-	switch {
-	case s.future:
+	if !s.settled(now, w) {
 		return t, false
-	case s.counted <= w.Limit:
-		return t, len(s.block) == 0
-	case s.since-now.UnixNano() > int64(ahead):
-		return t, false
+	}
+	if s.counted <= w.Limit {
+		return t, true
 	}
 	t.Until = nthTime(b, s.counted-w.Limit, now.UnixNano()-int64(w.Length)).Add(w.Length)
 	if len(s.block) > 0 {
