@@ -257,13 +257,22 @@ func (r *reader) byte() byte {
 }
 
 func (r *reader) fixed(n int) (v uint64) {
-	for i, b := range r.part(uint64(n)) {
+	p := r.part(uint64(n))
+	if len(p) == 8 {
+		return binary.LittleEndian.Uint64(p)
+	}
+	for i, b := range p {
 		v |= uint64(b) << (8 * i)
 	}
 	return v
 }
 
 func (r *reader) number() uint64 {
+	if len(r.rest) > 0 && r.rest[0] < 0x80 { // nearly all: lengths
+		v := r.rest[0]
+		r.rest = r.rest[1:]
+		return uint64(v)
+	}
 	v, n := binary.Uvarint(r.rest)
 	r.part(uint64(max(n, 0)))
 	r.bad = r.bad || n <= 0
