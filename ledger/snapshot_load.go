@@ -73,7 +73,7 @@ func (e *Embedded) readSnapshot(ctx context.Context, m mark, now time.Time, c Co
 // takeChunk takes over counters; false where they are none.
 func (e *Embedded) takeChunk(p *chunk, now time.Time, c Counting) bool {
 	of, w, old := e.clients, c.Client, now.Add(-c.retention())
-	if p.login == 1 {
+	if p.login != 0 {
 		of, w = e.logins, c.Login
 		if w.Limit == 0 { // a reload has turned it off
 			return true
