@@ -112,7 +112,7 @@ func TestCheckpointThatWasNotFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := h.db.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec("insert into packed(login, key, body) select login, key, body from packed")
+		_, err := tx.Exec("insert into packed(login, sum, counters) select login, sum, counters from packed")
 		return err
 	}); err != nil {
 		t.Fatal(err)

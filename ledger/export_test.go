@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -61,13 +62,15 @@ func (e *Embedded) CheckpointNow(ctx context.Context, c Counting) error {
 
 // WalkPieces shows the keys of each piece of a checkpoint.
 func (e *Embedded) WalkPieces(show func(keys []string) error) error {
-	return e.inPieces(func(rows []packedRow) error {
+	return e.inPieces(func(p *chunk) error {
 		var keys []string
-		for _, r := range rows {
-			if r.login == 0 {
-				keys = append(keys, string(r.key))
-			}
+		if p.login == 0 && !p.each(func(key, _ []byte) bool {
+			keys = append(keys, string(key))
+			return true
+		}) {
+			return errors.New("a chunk cannot be read")
 		}
+		p.counters = p.counters[:0]
 		return show(keys)
 	})
 }
@@ -78,10 +81,10 @@ func (e *Embedded) Note(p netip.Prefix, f rules.Failure, c Counting) { e.note(p,
 // CheckpointAnd is a checkpoint that is due; do is called before each of its pieces is
 // written.
 func (e *Embedded) CheckpointAnd(ctx context.Context, c Counting, do func()) error {
-	return e.writeSnapshot(ctx, c, func(write func([]packedRow) error) error {
-		return e.inPieces(func(rows []packedRow) error {
+	return e.writeSnapshot(ctx, c, func(write func(*chunk) error) error {
+		return e.inPieces(func(p *chunk) error {
 			do()
-			return write(rows)
+			return write(p)
 		})
 	})
 }

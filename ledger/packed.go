@@ -257,13 +257,22 @@ func (r *reader) byte() byte {
 }
 
 func (r *reader) fixed(n int) (v uint64) {
-	for i, b := range r.part(uint64(n)) {
+	p := r.part(uint64(n))
+	if len(p) == 8 {
+		return binary.LittleEndian.Uint64(p)
+	}
+	for i, b := range p {
 		v |= uint64(b) << (8 * i)
 	}
 	return v
 }
 
 func (r *reader) number() uint64 {
+	if len(r.rest) > 0 && r.rest[0] < 0x80 { // nearly all: lengths
+		v := r.rest[0]
+		r.rest = r.rest[1:]
+		return uint64(v)
+	}
 	v, n := binary.Uvarint(r.rest)
 	r.part(uint64(max(n, 0)))
 	r.bad = r.bad || n <= 0
@@ -359,14 +368,6 @@ func (r *reader) hash() string {
 	return string(r.password)
 }
 
-// wellFormed tells whether the bytes are a counter's with failures.
-func wellFormed(b []byte) bool {
-	r := read(b)
-	for r.next() {
-	}
-	return r.begun && !r.bad
-}
-
 // unpackCounter makes a counter of its bytes, which it does not keep.
 func unpackCounter(b []byte) *counter {
 	r := read(b)
@@ -397,8 +398,9 @@ func unpackCounter(b []byte) *counter {
 // sum is what a count of packed failures has found.
 type sum struct {
 	reader         // at the end
+	oldest   int64 // failure
 	counted  int   // within the window,
-	oldest   int64 // the first of them
+	from     int64 // the first of them
 	kept     int   // those that count, or those that do not, whenever they were
 	future   bool  // one is from before the clock was set back
 	repeated bool  // the event is among them
@@ -411,11 +413,14 @@ func sumUp(b []byte, now time.Time, w Window, f *rules.Failure) sum {
 	s := sum{reader: read(b), same: -1}
 	s.spell = f != nil
 	at := now.UnixNano()
-	for s.next() {
+	for first := true; s.next(); first = false {
+		if first {
+			s.oldest = s.time
+		}
 		s.future = s.future || s.time-at > int64(ahead)
 		if s.one&isCounted != 0 && s.time > at-int64(w.Length) {
 			if s.counted++; s.counted == 1 {
-				s.oldest = s.time
+				s.from = s.time
 			}
 		}
 		if f == nil {
@@ -440,24 +445,30 @@ func packedTally(b []byte, now time.Time, w Window) (t rules.Tally, ok bool) {
 }
 
 // packedTallyFrom tells also when the first failure was that it counts.
-func packedTallyFrom(b []byte, now time.Time, w Window) (t rules.Tally, oldest int64, ok bool) {
+func packedTallyFrom(b []byte, now time.Time, w Window) (t rules.Tally, from int64, ok bool) {
 	if w.Once {
 		return t, 0, false
 	}
 	s := sumUp(b, now, w, nil)
 	t, ok = s.tally(b, now, w)
-	return t, s.oldest, ok
+	return t, s.from, ok
+}
+
+// settled tells whether counter.settle would leave it as it is.
+func (s *sum) settled(now time.Time, w Window) bool {
+	if s.counted <= w.Limit && len(s.block) > 0 {
+		return false
+	}
+	return !s.future && s.since-now.UnixNano() <= int64(ahead)
 }
 
 func (s *sum) tally(b []byte, now time.Time, w Window) (t rules.Tally, ok bool) {
 	t.Count = s.counted
-	switch {
-	case s.future:
+	if !s.settled(now, w) {
 		return t, false
-	case s.counted <= w.Limit:
-		return t, len(s.block) == 0
-	case s.since-now.UnixNano() > int64(ahead):
-		return t, false
+	}
+	if s.counted <= w.Limit {
+		return t, true
 	}
 	t.Until = nthTime(b, s.counted-w.Limit, now.UnixNano()-int64(w.Length)).Add(w.Length)
 	if len(s.block) > 0 {

@@ -99,16 +99,27 @@ func TestPackedAdd(t *testing.T) {
 	}
 }
 
-// A client with eleven failures of one login: what the bound on the memory of a
-// million of them stands on.
-func TestPackedIsSmall(t *testing.T) {
-	c := &counter{block: "0l0tkyxd13Vm67WNY4Cw6K", since: time.Now()}
-	for i := range 11 {
+func numberedPrefix(n int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32)
+}
+
+// someFailures is a client that guesses one login's password.
+func someFailures(n int) *counter {
+	now := time.Unix(1_795_000_000, 0)
+	c := &counter{block: "0l0tkyxd13Vm67WNY4Cw6K", since: now}
+	for i := range n {
 		c.failures = append(c.failures, rules.Failure{
-			Time: time.Now().Add(time.Duration(i) * time.Minute), Client: netip.MustParseAddr("192.0.2.1"), Login: "jmeno.prijmeni1234@domena.cz",
+			Time: now.Add(time.Duration(i-n) * time.Minute), Client: netip.MustParseAddr("192.0.2.1"), Login: "jmeno.prijmeni1234@domena.cz",
 			Shown: "jmeno.prijmeni1234@domena.cz", Protocol: "submission", Password: "02a1", Counted: true, ID: uint64(i) << 40,
 		})
 	}
+	return c
+}
+
+// A client with eleven failures of one login: what the bound on the memory of a
+// million of them stands on.
+func TestPackedIsSmall(t *testing.T) {
+	c := someFailures(11)
 	if n := len(c.pack(nil)); n > 245 {
 		t.Errorf("%d bytes", n)
 	}
@@ -131,7 +142,7 @@ func FuzzPacked(f *testing.F) {
 		f.Add(someCounter(r, time.Unix(1_795_000_000, 0)).pack(nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if !wellFormed(b) {
+		if s := sumUp(b, time.Unix(1_795_000_000, 0), Window{Limit: 3, Length: time.Hour}, nil); !s.begun || s.bad {
 			return
 		}
 		c := unpackCounter(b)

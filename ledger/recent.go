@@ -21,6 +21,7 @@ const (
 // a prefix's find none.
 type recent struct {
 	seed  maphash.Seed
+	marks [recentTallies]uint32 // of the keys: whoever is not among them need not look further
 	slots [recentTallies]recentTally
 }
 
@@ -34,14 +35,20 @@ type recentTally struct {
 
 func newRecent() *recent { return &recent{seed: maphash.MakeSeed()} }
 
-func (r *recent) slot(k []byte) *recentTally {
-	return &r.slots[maphash.Bytes(r.seed, k)&(recentTallies-1)]
+// place is that of a key, and its mark there.
+func (r *recent) place(k []byte) (i uint64, mark uint32) {
+	h := maphash.Bytes(r.seed, k)
+	return h & (recentTallies - 1), uint32(h >> 32)
 }
 
 func (s *recentTally) is(k []byte) bool { return string(s.key[:s.length]) == string(k) }
 
 func (r *recent) get(k []byte, now time.Time, w Window) (rules.Tally, bool) {
-	s, at := r.slot(k), now.UnixNano()
+	i, mark := r.place(k)
+	if r.marks[i] != mark {
+		return rules.Tally{}, false
+	}
+	s, at := &r.slots[i], now.UnixNano()
 	if !s.is(k) || at < s.from || at >= s.to || s.window != w {
 		return rules.Tally{}, false
 	}
@@ -50,7 +57,9 @@ func (r *recent) get(k []byte, now time.Time, w Window) (rules.Tally, bool) {
 
 // put keeps a tally; oldest is the time of its first failure.
 func (r *recent) put(k []byte, now time.Time, w Window, t rules.Tally, oldest int64) {
-	s, at := r.slot(k), now.UnixNano()
+	i, mark := r.place(k)
+	s, at := &r.slots[i], now.UnixNano()
+	r.marks[i] = mark
 	s.length = uint8(copy(s.key[:], k))
 	s.from, s.to = at, min(at+int64(recentFor), oldest+int64(w.Length))
 	s.window, s.tally = w, t
@@ -58,7 +67,7 @@ func (r *recent) put(k []byte, now time.Time, w Window, t rules.Tally, oldest in
 
 // forget is called when the key's counter changes.
 func (r *recent) forget(k []byte) {
-	if s := r.slot(k); s.is(k) {
-		*s = recentTally{}
+	if i, mark := r.place(k); r.marks[i] == mark && r.slots[i].is(k) {
+		r.slots[i] = recentTally{}
 	}
 }

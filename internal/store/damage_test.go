@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -230,5 +232,32 @@ func TestOpenAndRead(t *testing.T) {
 	}
 	if db := open(t, p); db.Damaged != "" {
 		t.Errorf("moved aside to %s", db.Damaged)
+	}
+}
+
+// The whole file is read ahead of the check, and closed with the store.
+func TestFileIsReadAhead(t *testing.T) {
+	p := filled(t)
+	info, err := os.Stat(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := OpenAndRead(p, testSchema, noon, func(db *DB) error {
+		for at := int64(0); at < info.Size(); runtime.Gosched() {
+			if at, err = db.file.Seek(0, io.SeekCurrent); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := db.file
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the file is still open: %v", err)
 	}
 }

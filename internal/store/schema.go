@@ -97,4 +97,11 @@ create table packed_until(
 	last     blob not null,
 	counting text not null
 );
+`, `
+-- Some hundred counters a row, with a sum to know them by.
+delete from packed_until;
+
+drop table packed;
+
+create table packed(login integer not null, sum integer not null, counters blob not null);
 `}

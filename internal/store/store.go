@@ -51,6 +51,7 @@ type Tx interface {
 type DB struct {
 	path   string
 	lock   *os.File
+	file   *os.File // see readAhead
 	writer *sql.DB
 	reader *sql.DB
 	copier *sql.DB // copies the log into the file
@@ -222,19 +223,22 @@ func (db *DB) open(schema []string, read func(*DB) error) (err error) {
 	if err := checkHead(db.path); err != nil {
 		return err
 	}
+	if db.file, err = os.Open(db.path); err != nil {
+		return err
+	}
 	dsn := func(query string) string {
 		return "file:" + (&url.URL{Path: db.path}).EscapedPath() + "?_pragma=busy_timeout(5000)&_pragma=synchronous(normal)" + query
 	}
 	if db.writer, err = sql.Open("sqlite", dsn("&_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit("+strconv.Itoa(longestLog)+")")); err != nil {
-		return err
+		return errors.Join(err, db.closeFiles())
 	}
 	db.writer.SetMaxOpenConns(1)
 	if db.reader, err = sql.Open("sqlite", dsn("&_pragma=query_only(1)")); err != nil {
-		return err
+		return errors.Join(err, db.closeFiles())
 	}
 	db.reader.SetMaxOpenConns(4)
 	if db.copier, err = sql.Open("sqlite", dsn("")); err != nil {
-		return err
+		return errors.Join(err, db.closeFiles())
 	}
 	db.copier.SetMaxOpenConns(1)
 	if err = db.migrate(schema); err == nil {
@@ -251,6 +255,8 @@ func (db *DB) open(schema []string, read func(*DB) error) (err error) {
 func (db *DB) checkWhile(read func(*DB) error) error {
 	checked := make(chan error, 1)
 	go func() { checked <- db.checkPages() }()
+	stop := db.readAhead()
+	defer stop()
 	err := read(db)
 	if bad := <-checked; bad != nil {
 		return bad
@@ -259,6 +265,29 @@ func (db *DB) checkWhile(read func(*DB) error) error {
 		return unreadError{err}
 	}
 	return err
+}
+
+// readAhead reads the file from its beginning to its end while its pages are checked, so
+// that they come from memory: the check asks for one after the other in the tables' order,
+// which takes a disk three to eight times as long (measured: 530 MB in 7 to 19 s, and in
+// 2.3 s beside this).
+func (db *DB) readAhead() (stop func()) {
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		piece := make([]byte, 1<<20)
+		for {
+			select {
+			case <-quit:
+				return
+			default:
+			}
+			if _, err := db.file.Read(piece); err != nil {
+				return // the end, or what the check will find
+			}
+		}
+	}()
+	return func() { close(quit); <-ended }
 }
 
 // checkPages walks every table: a damaged page would otherwise show only when
@@ -394,6 +423,10 @@ func (db *DB) closeFiles() error {
 		if d != nil {
 			errs = append(errs, d.Close())
 		}
+	}
+	if db.file != nil { // the last one: closing it takes SQLite's locks off the file, too
+		errs = append(errs, db.file.Close())
+		db.file = nil
 	}
 	return errors.Join(errs...)
 }

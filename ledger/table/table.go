@@ -110,6 +110,9 @@ func (t *Table) Put(key, value []byte) {
 
 // Remove forgets a key; it tells whether there was one.
 func (t *Table) Remove(key []byte) bool {
+	if t.n == 0 {
+		return false
+	}
 	_, n := t.find(t.hash(key), key)
 	if n != 0 {
 		t.drop(n)
@@ -136,15 +139,16 @@ func (t *Table) All(use func(key, value []byte) bool) {
 }
 
 // Walk visits at most so many places of entries, in no order, from the place that
-// the Walk before returned; it returns 0 at the end, and begins at 0. Between two of
-// them entries may be put and removed: one that stays is visited, one that comes
-// may be.
-func (t *Table) Walk(from uint32, most int, use func(key, value []byte)) (next uint32) {
+// the Walk before returned, and fewer when use returns false; it returns 0 at the end,
+// and begins at 0. Between two of them entries may be put and removed: one that stays is
+// visited, one that comes may be.
+func (t *Table) Walk(from uint32, most int, use func(key, value []byte) bool) (next uint32) {
 	for n := from + 1; n <= t.made; n++ {
+		more := true
 		if x := t.node(n); x.key+x.content > 0 {
-			use(t.key(n), t.value(n))
+			more = use(t.key(n), t.value(n))
 		}
-		if most--; most == 0 {
+		if most--; most == 0 || !more {
 			return n
 		}
 	}
