@@ -19,10 +19,30 @@ const Lanes = 16
 // lane is one of them.
 type lane struct {
 	passed        [protocolCount]atomic.Int64
+	refused       [ruleCount][protocolCount]atomic.Int64
 	found, absent atomic.Int64 // look-ups
 	took          [protocolCount]times
 	looked        times
 	_             [64]byte // what comes next is another's
+}
+
+// decided counts what is passed or refused; false for everything else.
+func (l *lane) decided(rule rules.Rule, action string, p rules.Protocol) bool {
+	i := protocolIndex(p)
+	if i < 0 {
+		return false
+	}
+	switch action {
+	case "pass":
+		l.passed[i].Add(1)
+		return true
+	case "refuse":
+		if r := slices.Index(rules.Rules, rule); r >= 0 {
+			l.refused[r][i].Add(1)
+			return true
+		}
+	}
+	return false
 }
 
 // times is a histogram.
@@ -37,8 +57,15 @@ func (t *times) observe(d time.Duration) {
 	t.sum.Add(int64(d))
 }
 
+// ruleCount is the length of rules.Rules.
+const ruleCount = 8
+
 // protocolIndex is the protocol's place in protocols, or -1.
 func protocolIndex(p rules.Protocol) int { return slices.Index(protocols[:], p) }
+
+func (s *Set) refused(rule, protocol int) int64 {
+	return s.sum(func(l *lane) *atomic.Int64 { return &l.refused[rule][protocol] })
+}
 
 func (s *Set) lane(n int) *lane { return &s.lanes[n%Lanes] }
 
@@ -108,6 +135,9 @@ func (l laned) Collect(ch chan<- prometheus.Metric) {
 	}
 	for i, p := range protocols {
 		counter(l.decisions, s.passed(i), "", rules.Pass.String(), string(p))
+		for r, rule := range rules.Rules {
+			counter(l.decisions, s.refused(r, i), string(rule), rules.Refuse.String(), string(p))
+		}
 		ch <- s.histogram(l.seconds, func(of *lane) *times { return &of.took[i] }, string(p))
 	}
 	counter(l.lookups, s.sum(func(of *lane) *atomic.Int64 { return &of.found }), "found")

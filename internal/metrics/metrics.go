@@ -27,15 +27,13 @@ type Set struct {
 	storeTime   prometheus.Histogram
 	unrecorded  prometheus.Counter
 
-	refused map[refusal]prometheus.Counter // resolved once
-
 	lanes  [Lanes]lane
 	counts counts
 }
 
-// counts is what status shows without asking Prometheus.
+// counts is what status shows without asking Prometheus, with what is in the lanes.
 type counts struct {
-	permitted, refused, observed, delayed, reports, malformed, unrecorded, failedLookups atomic.Int64
+	passed, refused, observed, delayed, reports, malformed, unrecorded, failedLookups atomic.Int64
 }
 
 // Counts is a snapshot for status.
@@ -105,7 +103,6 @@ func New(src Sources) *Set {
 		answers:    counter("directory_answers_total", "Answers of a directory that is asked over a network: from the source, from memory, or stale because the source failed.", "from"),
 		storeTime:  prometheus.NewHistogram(histogram("store_seconds", "Time until a write was committed.")),
 		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{Name: "portreeve_unrecorded_total", Help: "Refusals and events that the store did not take in time."}),
-		refused:    map[refusal]prometheus.Counter{},
 	}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portreeve_" + name, Help: help}, value)
@@ -131,18 +128,11 @@ func New(src Sources) *Set {
 	return s
 }
 
-// refusal is one that is counted.
-type refusal struct {
-	rule     rules.Rule
-	protocol rules.Protocol
-}
-
 // begin makes the series that come later: of one that begins with its first event, a
 // rate does not see that event, and an alert on it misses it.
 func (s *Set) begin() {
 	for _, p := range protocols {
 		for _, rule := range rules.Rules {
-			s.refused[refusal{rule, p}] = s.decisions.WithLabelValues(string(rule), rules.Refuse.String(), string(p))
 			s.decisions.WithLabelValues(string(rule), "observe", string(p))
 		}
 	}
@@ -188,12 +178,15 @@ func (s *Set) Handler() http.Handler {
 
 // Counts is a snapshot.
 func (s *Set) Counts() Counts {
-	passed := s.counts.permitted.Load()
+	passed, refused := s.counts.passed.Load(), s.counts.refused.Load()
 	for i := range protocols {
 		passed += s.passed(i)
+		for r := range rules.Rules {
+			refused += s.refused(r, i)
+		}
 	}
 	return Counts{
-		Passed: passed, Refused: s.counts.refused.Load(), Observed: s.counts.observed.Load(), Delayed: s.counts.delayed.Load(),
+		Passed: passed, Refused: refused, Observed: s.counts.observed.Load(), Delayed: s.counts.delayed.Load(),
 		AuthReports: s.counts.reports.Load(), ProtocolErrors: s.counts.malformed.Load(),
 		Unrecorded: s.counts.unrecorded.Load(), FailedLookups: s.counts.failedLookups.Load(),
 	}
@@ -201,6 +194,9 @@ func (s *Set) Counts() Counts {
 
 // Decided counts one rule's outcome.
 func (s *Set) Decided(lane int, _ time.Time, rule rules.Rule, action string, p rules.Protocol) {
+	if s.lane(lane).decided(rule, action, p) {
+		return
+	}
 	switch action {
 	case "refuse":
 		s.counts.refused.Add(1)
@@ -208,18 +204,8 @@ func (s *Set) Decided(lane int, _ time.Time, rule rules.Rule, action string, p r
 		s.counts.observed.Add(1)
 	case "delay": // and the decision passes, too
 		s.counts.delayed.Add(1)
-	case "pass":
-		if i := protocolIndex(p); i >= 0 {
-			s.lane(lane).passed[i].Add(1)
-			return
-		}
-		fallthrough
 	default:
-		s.counts.permitted.Add(1)
-	}
-	if c := s.refused[refusal{rule, p}]; c != nil && action == "refuse" {
-		c.Inc()
-		return
+		s.counts.passed.Add(1)
 	}
 	s.decisions.WithLabelValues(string(rule), action, string(p)).Inc()
 }

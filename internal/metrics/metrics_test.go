@@ -338,3 +338,32 @@ func TestConcurrentUse(t *testing.T) {
 		`portreeve_decisions_total{action="refuse",protocol="policy",rule="sender"}`: "800",
 	})
 }
+
+// TestLanes: whoever counts in whatever lane, the sum is told, and every rule has a place.
+func TestLanes(t *testing.T) {
+	if len(rules.Rules) != ruleCount {
+		t.Fatalf("there are %d rules: set ruleCount in lanes.go", len(rules.Rules))
+	}
+	s := New(Sources{})
+	for lane := range 3 * Lanes {
+		for _, rule := range rules.Rules {
+			s.Decided(lane, time.Time{}, rule, "refuse", rules.ProtocolSASL)
+		}
+		s.Decided(lane, time.Time{}, "", "pass", rules.ProtocolMilter)
+		s.Took(lane, rules.ProtocolMilter, 3*time.Microsecond)
+		s.Looked(lane, "absent", time.Millisecond)
+	}
+	scrape(t, s).expect(t, map[string]string{
+		`portreeve_decisions_total{action="pass",protocol="milter",rule=""}`:      "48",
+		`portreeve_decisions_total{action="refuse",protocol="sasl",rule="defer"}`: "48",
+		`portreeve_decision_seconds_bucket{protocol="milter",le="2e-06"}`:         "0",
+		`portreeve_decision_seconds_bucket{protocol="milter",le="5e-06"}`:         "48",
+		`portreeve_decision_seconds_bucket{protocol="milter",le="+Inf"}`:          "48",
+		`portreeve_decision_seconds_count{protocol="milter"}`:                     "48",
+		`portreeve_directory_lookups_total{result="absent"}`:                      "48",
+		`portreeve_directory_seconds_sum`:                                         "0.048",
+	})
+	if c := s.Counts(); c.Passed != 48 || c.Refused != int64(48*len(rules.Rules)) {
+		t.Errorf("%+v", c)
+	}
+}

@@ -52,7 +52,7 @@ type decisionsData struct {
 func (decisionsData) Reaches() []reach { return reaches }
 
 // Rules lists what a refusal may be by.
-func (decisionsData) Rules() []rules.Rule { return counted }
+func (decisionsData) Rules() []rules.Rule { return counted[:] }
 
 // Outcomes lists what may have become of a client.
 func (decisionsData) Outcomes() [][2]string {

@@ -25,7 +25,10 @@ const (
 
 // counted lists the rules in the order in which a decision asks them, and at the
 // end the one that has no reply.
-var counted = append(append([]rules.Rule{}, rules.Rules...), rules.RuleLoginFailures)
+var counted = [countedRules]rules.Rule(append(append([]rules.Rule{}, rules.Rules...), rules.RuleLoginFailures))
+
+// countedRules is how many they are.
+const countedRules = 9
 
 // Hour counts the decisions of the last sixty minutes, in memory of a fixed
 // size: neither a flood nor a large journal makes the chart expensive. A restart
@@ -36,25 +39,23 @@ type Hour struct {
 	slots [slots]slot
 }
 
-// lanes is how many counts of passed decisions there are: see metrics.Lanes.
+// lanes is how many counts of the same there are: see metrics.Lanes.
 const lanes = 16
 
 type slot struct {
 	minute atomic.Int64 // since 1970; 0: never used
-	passed [lanes]struct {
-		atomic.Int64
-		_ [56]byte // what comes next is another lane's
-	}
-	byRule [][kinds]atomic.Int64
+	lanes  [lanes]lane
+}
+
+type lane struct {
+	passed atomic.Int64
+	byRule [countedRules][kinds]atomic.Int64
+	_      [64]byte // what comes next is another's
 }
 
 // NewHour begins to count.
 func NewHour(now time.Time) *Hour {
-	h := &Hour{since: now}
-	for i := range h.slots {
-		h.slots[i].byRule = make([][kinds]atomic.Int64, len(counted))
-	}
-	return h
+	return &Hour{since: now}
 }
 
 // Count takes one outcome, as gate.Meter's Decided has it.
@@ -64,15 +65,16 @@ func (h *Hour) Count(lane int, now time.Time, rule rules.Rule, action string) {
 	if s.minute.Load() != minute {
 		h.begin(s, minute)
 	}
+	l := &s.lanes[lane%lanes]
 	switch action {
 	case "refuse":
-		s.add(rule, kindRefused)
+		l.add(rule, kindRefused)
 	case "observe":
-		s.add(rule, kindObserved)
+		l.add(rule, kindObserved)
 	case "delay":
-		s.add(rule, kindDelayed)
+		l.add(rule, kindDelayed)
 	default: // pass, permit
-		s.passed[lane%lanes].Add(1)
+		l.passed.Add(1)
 	}
 }
 
@@ -82,22 +84,35 @@ func (h *Hour) begin(s *slot, minute int64) {
 	if s.minute.Load() == minute {
 		return
 	}
-	for i := range s.passed {
-		s.passed[i].Store(0)
-	}
-	for i := range s.byRule {
-		for k := range kinds {
-			s.byRule[i][k].Store(0)
+	for i := range s.lanes {
+		l := &s.lanes[i]
+		l.passed.Store(0)
+		for r := range l.byRule {
+			for k := range kinds {
+				l.byRule[r][k].Store(0)
+			}
 		}
 	}
 	s.minute.Store(minute)
 }
 
-func (s *slot) add(rule rules.Rule, kind int) {
+func (l *lane) add(rule rules.Rule, kind int) {
 	for i, r := range counted {
 		if r == rule {
-			s.byRule[i][kind].Add(1)
+			l.byRule[i][kind].Add(1)
 		}
+	}
+}
+
+// addTo adds the lane's counts to those of a minute and of its rules.
+func (l *lane) addTo(m *minuteCount, byRule []ruleCount) {
+	m.Passed += l.passed.Load()
+	for r := range l.byRule {
+		refused, observed, delayed := l.byRule[r][kindRefused].Load(), l.byRule[r][kindObserved].Load(), l.byRule[r][kindDelayed].Load()
+		m.Refused, m.Observed, m.Delayed = m.Refused+refused, m.Observed+observed, m.Delayed+delayed
+		byRule[r].Refused += refused
+		byRule[r].Observed += observed
+		byRule[r].Delayed += delayed
 	}
 }
 
@@ -135,15 +150,8 @@ func (h *Hour) counts(now time.Time) hourCounts {
 		if s.minute.Load() != minute {
 			continue
 		}
-		for i := range s.passed {
-			m.Passed += s.passed[i].Load()
-		}
-		for r := range s.byRule {
-			refused, observed, delayed := s.byRule[r][kindRefused].Load(), s.byRule[r][kindObserved].Load(), s.byRule[r][kindDelayed].Load()
-			m.Refused, m.Observed, m.Delayed = m.Refused+refused, m.Observed+observed, m.Delayed+delayed
-			byRule[r].Refused += refused
-			byRule[r].Observed += observed
-			byRule[r].Delayed += delayed
+		for i := range s.lanes {
+			s.lanes[i].addTo(m, byRule)
 		}
 		c.Total.Passed, c.Total.Refused = c.Total.Passed+m.Passed, c.Total.Refused+m.Refused
 		c.Total.Observed, c.Total.Delayed = c.Total.Observed+m.Observed, c.Total.Delayed+m.Delayed
