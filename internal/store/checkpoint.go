@@ -79,7 +79,8 @@ func (db *DB) copyOnce() (pages int, err error) {
 	began, commits := time.Now(), db.commits.Load()
 	var busy, copied int
 	err = db.copier.QueryRowContext(context.Background(), checkpoint).Scan(&busy, &pages, &copied)
-	if err == nil && copied == pages { // a reader may need the file as it is
+	// A reader may need the file as it is; while somebody else copies, both are -1.
+	if err == nil && busy == 0 && copied == pages {
 		db.reached(commits, began)
 	}
 	return pages, err
