@@ -1,8 +1,12 @@
 package store
 
 import (
+	"context"
 	"database/sql"
+	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // While somebody else copies the log, it is not ours that copied, and nothing is synced.
@@ -39,4 +43,44 @@ func TestSomebodyElseCopies(t *testing.T) {
 		t.Error(err)
 	}
 	waitFor(t, "the copy", func() bool { return allSynced(db) })
+}
+
+// Whenever a commit comes, it has reached the disk a second later, though somebody reads
+// what was there before and nothing can be copied.
+func TestSyncedWithinASecond(t *testing.T) {
+	p := path(t)
+	synctest.Test(t, func(t *testing.T) {
+		db := open(t, p)
+		write := func(key string) {
+			t.Helper()
+			if err := db.Write(context.Background(), note(key, "v")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 40 {
+			write(fmt.Sprint("before ", i))
+			for !allSynced(db) {
+				time.Sleep(time.Millisecond)
+			}
+			old, err := db.Reader().BeginTx(context.Background(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var n int
+			if err := old.QueryRow("select count(*) from notes").Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Duration(i) * 27 * time.Millisecond)
+			write(fmt.Sprint("beneath ", i))
+			commits := db.commits.Load()
+			time.Sleep(syncEvery)
+			synctest.Wait()
+			if synced := db.synced.Load(); synced < commits {
+				t.Errorf("write %d: %d of %d commits are synced", i, synced, commits)
+			}
+			if err := old.Rollback(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }

@@ -25,21 +25,23 @@ const checkpoint = "pragma wal_checkpoint(passive)"
 
 // progress is what has become of the commits.
 type progress struct {
-	commits  atomic.Int64 // so many there are,
-	synced   atomic.Int64 // and so many of them have reached the disk,
-	syncedAt atomic.Int64 // with all that were there at this time (Unix nanoseconds)
+	commits  atomic.Int64              // so many there are,
+	synced   atomic.Int64              // and so many of them have reached the disk,
+	syncedAt atomic.Pointer[time.Time] // with all that were there then
 }
 
 // reached is told that the first n commits have reached the disk, and what was committed
 // before a time.
 func (p *progress) reached(n int64, began time.Time) {
 	p.synced.Store(n)
-	p.syncedAt.Store(began.UnixNano())
+	p.syncedAt.Store(&began)
 }
 
-// late tells whether a commit may have waited for the disk for too long.
+// late tells whether a commit may wait for the disk for too long, if it is not synced
+// before the writer looks again.
 func (p *progress) late(now time.Time) bool {
-	return p.commits.Load() != p.synced.Load() && now.UnixNano()-p.syncedAt.Load() >= int64(syncEvery)
+	at := p.syncedAt.Load()
+	return p.commits.Load() != p.synced.Load() && (at == nil || now.Sub(*at) >= syncEvery-lookEvery)
 }
 
 // copyLog copies until the store is closed, and that syncs what it copies. What cannot be

@@ -36,6 +36,8 @@ const (
 	yields = 8
 	// syncEvery is the longest time that an answered write is not on disk.
 	syncEvery = time.Second
+	// lookEvery is how often the writer looks whether it must sync.
+	lookEvery = syncEvery / 4
 )
 
 // ErrClosed is returned for writes after Close.

@@ -14,7 +14,7 @@ func (db *DB) write(conn *sql.Conn) {
 	defer close(db.ended)
 	w := &writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}}
 	defer w.close()
-	tick := time.NewTicker(syncEvery)
+	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
