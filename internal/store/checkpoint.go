@@ -45,8 +45,8 @@ func (p *progress) late(now time.Time) bool {
 }
 
 // copyLog copies until the store is closed, and that syncs what it copies. What cannot be
-// copied stays in the log and is tried again: on a disk that fails or hangs the writer's
-// commits and syncs do, too, and they raise the alarm.
+// copied stays in the log and is tried again. On a disk that hangs the writer's syncs do,
+// too, and they raise the alarm.
 func (db *DB) copyLog() {
 	defer close(db.copied)
 	tick := time.NewTicker(copyEvery)
@@ -57,7 +57,7 @@ func (db *DB) copyLog() {
 		case <-db.ended:
 			return
 		}
-		if db.commits.Load() == db.synced.Load() {
+		if db.commits.Load() == db.synced.Load() && db.uncopied.Load() == nil {
 			continue
 		}
 		if pages, err := db.copyOnce(); err != nil || pages < longLog {
@@ -85,11 +85,17 @@ func (db *DB) copyOnce() (pages int, err error) {
 	if err == nil && busy == 0 && copied == pages {
 		db.reached(commits, began)
 	}
+	switch {
+	case err == nil:
+		db.uncopied.Store(nil)
+	case db.uncopied.Load() == nil:
+		db.uncopied.Store(&fault{err: err, since: began})
+	}
 	return pages, err
 }
 
-// copyRest copies what is left of the log; the next commit begins it anew. See copyLog
-// for what fails.
+// copyRest copies what is left of the log; the next commit begins it anew. What fails
+// here fails in copyLog, too.
 func (w *writer) copyRest() {
 	w.db.copying.Lock()
 	defer w.db.copying.Unlock()

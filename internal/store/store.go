@@ -62,9 +62,10 @@ type DB struct {
 	once   sync.Once
 
 	progress
-	copying sync.Mutex
-	restart chan struct{} // asks the writer to begin the log anew
-	copied  chan struct{} // nobody copies any more
+	copying  sync.Mutex
+	uncopied atomic.Pointer[fault] // why the log cannot be copied
+	restart  chan struct{}         // asks the writer to begin the log anew
+	copied   chan struct{}         // nobody copies any more
 
 	closed error // what closing returned
 	fault  atomic.Pointer[fault]
@@ -240,6 +241,9 @@ func (db *DB) open(schema []string, read func(*DB) error) (err error) {
 	}
 	db.copier.SetMaxOpenConns(1)
 	if err = db.migrate(schema); err == nil {
+		if db.isLogLong() { // else the first commit would do it, and all would wait for that
+			_, _ = db.copyOnce() // copyLog tries again
+		}
 		err = db.checkWhile(read)
 	}
 	if err != nil {
@@ -364,6 +368,9 @@ func (db *DB) Healthy() error {
 	}
 	if f := db.fault.Load(); f != nil {
 		return fmt.Errorf("the store has not been writable since %s: %w", f.since.UTC().Format(time.RFC3339), f.err)
+	}
+	if f := db.uncopied.Load(); f != nil {
+		return fmt.Errorf("the store's log has not been copied into its file since %s, and grows: %w: see whether its disk is full or fails", f.since.UTC().Format(time.RFC3339), f.err)
 	}
 	return db.slow()
 }
