@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,4 +84,42 @@ func TestSyncedWithinASecond(t *testing.T) {
 			}
 		}
 	})
+}
+
+// While somebody reads, no commit tries in vain to copy a long log; once nobody does, the
+// goroutine copies it, though nothing is committed any more.
+func TestLongLogBeneathAReader(t *testing.T) {
+	db := open(t, path(t))
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	old, err := db.Reader().BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := old.QueryRow("select count(*) from notes").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Write(ctx, note("long", strings.Repeat("v", longestLog+1))); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "a copy that ends early", db.held.Load)
+	func() {
+		db.copying.Lock()
+		defer db.copying.Unlock()
+		if err := db.Write(ctx, note("a", "v")); err != nil {
+			t.Errorf("a commit waits for the copy: %v", err)
+		}
+	}()
+	waitFor(t, "the writer's sync", func() bool { return allSynced(db) })
+	if err := old.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the copy", func() bool { return !db.held.Load() })
+	if err := db.Write(ctx, note("b", "v")); err != nil {
+		t.Fatal(err)
+	}
+	if db.isLogLong() {
+		t.Error("the log is still long")
+	}
 }

@@ -17,7 +17,8 @@ const (
 	// longLog is how many pages of 4 KiB the log has then: 32 MiB.
 	longLog = 8 << 10
 	// longestLog is the size in bytes at which the writer waits for the goroutine, should it
-	// ever be so much faster, and which the log's file keeps.
+	// ever be so much faster, and which the log's file keeps. It may be longer while somebody
+	// reads for long, as a backup does: then waiting would be of no use.
 	longestLog = 64 << 20
 )
 
@@ -27,7 +28,8 @@ const checkpoint = "pragma wal_checkpoint(passive)"
 type progress struct {
 	commits  atomic.Int64              // so many there are,
 	synced   atomic.Int64              // and so many of them have reached the disk,
-	syncedAt atomic.Pointer[time.Time] // with all that were there then
+	syncedAt atomic.Pointer[time.Time] // with all that were there then;
+	inFile   atomic.Int64              // so many are copied into the file
 }
 
 // reached is told that the first n commits have reached the disk, and what was committed
@@ -57,10 +59,10 @@ func (db *DB) copyLog() {
 		case <-db.ended:
 			return
 		}
-		if db.commits.Load() == db.synced.Load() && db.uncopied.Load() == nil {
+		if db.commits.Load() == db.inFile.Load() && db.uncopied.Load() == nil {
 			continue
 		}
-		if pages, err := db.copyOnce(); err != nil || pages < longLog {
+		if pages, err := db.copyOnce(); err != nil || pages < longLog || db.held.Load() {
 			continue
 		}
 		if _, err := db.copyOnce(); err != nil { // what came during the first
@@ -81,9 +83,12 @@ func (db *DB) copyOnce() (pages int, err error) {
 	began, commits := time.Now(), db.commits.Load()
 	var busy, copied int
 	err = db.copier.QueryRowContext(context.Background(), checkpoint).Scan(&busy, &pages, &copied)
-	// A reader may need the file as it is; while somebody else copies, both are -1.
-	if err == nil && busy == 0 && copied == pages {
-		db.reached(commits, began)
+	if err == nil && busy == 0 { // while somebody else copies, both are -1
+		db.held.Store(copied < pages)
+		if copied == pages {
+			db.reached(commits, began)
+			db.inFile.Store(commits)
+		}
 	}
 	switch {
 	case err == nil:

@@ -64,6 +64,7 @@ type DB struct {
 	progress
 	copying  sync.Mutex
 	uncopied atomic.Pointer[fault] // why the log cannot be copied
+	held     atomic.Bool           // the latest copy ended where a reader needs the file as it is
 	restart  chan struct{}         // asks the writer to begin the log anew
 	copied   chan struct{}         // nobody copies any more
 

@@ -128,7 +128,7 @@ func (w *writer) transact(group []write) outcome {
 		w.rollback()
 		return outcome{err: err, began: true, fault: true}
 	}
-	if w.db.isLogLong() {
+	if !w.db.held.Load() && w.db.isLogLong() {
 		w.copyRest()
 	}
 	w.db.commits.Add(1)
