@@ -18,7 +18,7 @@ const (
 // recent are tallies above the limit that were made just now. A client that is blocked
 // may ask thousands of times a second, and its tally is the same until a failure comes or
 // leaves the window. Each place is the latest key's that has it; keys that are longer than
-// a prefix's find none.
+// a prefix's have none.
 type recent struct {
 	seed  maphash.Seed
 	marks [recentTallies]uint32 // of the keys: whoever is not among them need not look further
@@ -57,6 +57,9 @@ func (r *recent) get(k []byte, now time.Time, w Window) (rules.Tally, bool) {
 
 // put keeps a tally; oldest is the time of its first failure.
 func (r *recent) put(k []byte, now time.Time, w Window, t rules.Tally, oldest int64) {
+	if len(k) > prefixKey {
+		return
+	}
 	i, mark := r.place(k)
 	s, at := &r.slots[i], now.UnixNano()
 	r.marks[i] = mark

@@ -61,3 +61,28 @@ func TestRecentTallies(t *testing.T) {
 		}
 	}
 }
+
+// A login that is longer than a prefix's key does not lend its tally to the one that it
+// begins with.
+func TestRecentTallyOfALongLogin(t *testing.T) {
+	r := newRecent()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	w := Window{Limit: 2, Length: time.Minute}
+	short := []byte("jan.novak@firma.c")
+	if len(short) != prefixKey {
+		t.Fatalf("%q has %d bytes", short, len(short))
+	}
+	at, mark := r.place(short)
+	for n := 0; ; n++ { // until both have the same place
+		long := fmt.Appendf(nil, "%s%d.cz", short, n)
+		if i, _ := r.place(long); i != at {
+			continue
+		}
+		r.put(long, now, w, rules.Tally{Count: 9}, now.UnixNano())
+		r.marks[at] = mark // as of one in four thousand million
+		if tally, ok := r.get(short, now, w); ok {
+			t.Errorf("%q has the tally of %q: %+v", short, long, tally)
+		}
+		return
+	}
+}

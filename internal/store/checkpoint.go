@@ -17,7 +17,8 @@ const (
 	// longLog is how many pages of 4 KiB the log has then: 32 MiB.
 	longLog = 8 << 10
 	// longestLog is the size in bytes at which the writer waits for the goroutine, should it
-	// ever be so much faster, and which the log's file keeps.
+	// ever be so much faster, and which the log's file keeps. It may be longer while somebody
+	// reads for long, as a backup does: then waiting would be of no use.
 	longestLog = 64 << 20
 )
 
@@ -25,26 +26,29 @@ const checkpoint = "pragma wal_checkpoint(passive)"
 
 // progress is what has become of the commits.
 type progress struct {
-	commits  atomic.Int64 // so many there are,
-	synced   atomic.Int64 // and so many of them have reached the disk,
-	syncedAt atomic.Int64 // with all that were there at this time (Unix nanoseconds)
+	commits  atomic.Int64              // so many there are,
+	synced   atomic.Int64              // and so many of them have reached the disk,
+	syncedAt atomic.Pointer[time.Time] // with all that were there then;
+	inFile   atomic.Int64              // so many are copied into the file
 }
 
 // reached is told that the first n commits have reached the disk, and what was committed
 // before a time.
 func (p *progress) reached(n int64, began time.Time) {
 	p.synced.Store(n)
-	p.syncedAt.Store(began.UnixNano())
+	p.syncedAt.Store(&began)
 }
 
-// late tells whether a commit may have waited for the disk for too long.
+// late tells whether a commit may wait for the disk for too long, if it is not synced
+// before the writer looks again.
 func (p *progress) late(now time.Time) bool {
-	return p.commits.Load() != p.synced.Load() && now.UnixNano()-p.syncedAt.Load() >= int64(syncEvery)
+	at := p.syncedAt.Load()
+	return p.commits.Load() != p.synced.Load() && (at == nil || now.Sub(*at) >= syncEvery-lookEvery)
 }
 
 // copyLog copies until the store is closed, and that syncs what it copies. What cannot be
-// copied stays in the log and is tried again: on a disk that fails or hangs the writer's
-// commits and syncs do, too, and they raise the alarm.
+// copied stays in the log and is tried again. On a disk that hangs the writer's syncs do,
+// too, and they raise the alarm.
 func (db *DB) copyLog() {
 	defer close(db.copied)
 	tick := time.NewTicker(copyEvery)
@@ -55,10 +59,10 @@ func (db *DB) copyLog() {
 		case <-db.ended:
 			return
 		}
-		if db.commits.Load() == db.synced.Load() {
+		if db.commits.Load() == db.inFile.Load() && db.uncopied.Load() == nil {
 			continue
 		}
-		if pages, err := db.copyOnce(); err != nil || pages < longLog {
+		if pages, err := db.copyOnce(); err != nil || pages < longLog || db.held.Load() {
 			continue
 		}
 		if _, err := db.copyOnce(); err != nil { // what came during the first
@@ -79,14 +83,24 @@ func (db *DB) copyOnce() (pages int, err error) {
 	began, commits := time.Now(), db.commits.Load()
 	var busy, copied int
 	err = db.copier.QueryRowContext(context.Background(), checkpoint).Scan(&busy, &pages, &copied)
-	if err == nil && copied == pages { // a reader may need the file as it is
-		db.reached(commits, began)
+	if err == nil && busy == 0 { // while somebody else copies, both are -1
+		db.held.Store(copied < pages)
+		if copied == pages {
+			db.reached(commits, began)
+			db.inFile.Store(commits)
+		}
+	}
+	switch {
+	case err == nil:
+		db.uncopied.Store(nil)
+	case db.uncopied.Load() == nil:
+		db.uncopied.Store(&fault{err: err, since: began})
 	}
 	return pages, err
 }
 
-// copyRest copies what is left of the log; the next commit begins it anew. See copyLog
-// for what fails.
+// copyRest copies what is left of the log; the next commit begins it anew. What fails
+// here fails in copyLog, too.
 func (w *writer) copyRest() {
 	w.db.copying.Lock()
 	defer w.db.copying.Unlock()

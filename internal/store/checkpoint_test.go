@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -104,5 +105,52 @@ func TestLogStaysShort(t *testing.T) {
 	}
 	if n := count(t, open(t, again)); n != writers*each {
 		t.Errorf("%d notes of %d after a kill", n, writers*each)
+	}
+}
+
+// A log that cannot be copied is an alarm until it can be: it grows until the disk is full.
+func TestCopyFails(t *testing.T) {
+	db := open(t, path(t))
+	if err := db.Write(context.Background(), note("a", "v")); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the copy", func() bool { return allSynced(db) })
+	db.uncopied.Store(&fault{err: errors.New("disk full"), since: noon})
+	want := "the store's log has not been copied into its file since 2026-11-22T12:00:00Z, and grows: disk full: see whether its disk is full or fails"
+	if err := db.Healthy(); err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+	waitFor(t, "the end of the alarm", func() bool { return db.Healthy() == nil })
+	if err := db.copier.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Write(context.Background(), note("b", "v")); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the alarm", func() bool { return db.Healthy() != nil })
+	waitFor(t, "the writer's sync", func() bool { return allSynced(db) })
+	if err := db.Healthy(); err == nil {
+		t.Error("what is synced is taken for copied")
+	}
+}
+
+// What a change of the schema has written is copied before the daemon serves: the first
+// commit would do it, and whoever waits for that.
+func TestLongLogIsCopiedAtOpen(t *testing.T) {
+	p := path(t)
+	step := fmt.Sprintf("create table big(b blob); insert into big values(zeroblob(%d))", longestLog+1)
+	db, err := Open(p, append(testSchema[:2:2], step), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if info, err := os.Stat(p); err != nil || info.Size() < longestLog {
+		t.Errorf("the file has %d bytes, %v", info.Size(), err)
+	}
+	if err := db.Write(context.Background(), note("a", "v")); err != nil {
+		t.Fatal(err)
+	}
+	if db.isLogLong() {
+		t.Error("the log is still long")
 	}
 }

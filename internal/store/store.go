@@ -36,6 +36,8 @@ const (
 	yields = 8
 	// syncEvery is the longest time that an answered write is not on disk.
 	syncEvery = time.Second
+	// lookEvery is how often the writer looks whether it must sync.
+	lookEvery = syncEvery / 4
 )
 
 // ErrClosed is returned for writes after Close.
@@ -61,9 +63,11 @@ type DB struct {
 	once   sync.Once
 
 	progress
-	copying sync.Mutex
-	restart chan struct{} // asks the writer to begin the log anew
-	copied  chan struct{} // nobody copies any more
+	copying  sync.Mutex
+	uncopied atomic.Pointer[fault] // why the log cannot be copied
+	held     atomic.Bool           // the latest copy ended where a reader needs the file as it is
+	restart  chan struct{}         // asks the writer to begin the log anew
+	copied   chan struct{}         // nobody copies any more
 
 	closed error // what closing returned
 	fault  atomic.Pointer[fault]
@@ -242,6 +246,9 @@ func (db *DB) open(schema []string, read func(*DB) error) (err error) {
 	}
 	db.copier.SetMaxOpenConns(1)
 	if err = db.migrate(schema); err == nil {
+		if db.isLogLong() { // else the first commit would do it, and all would wait for that
+			_, _ = db.copyOnce() // copyLog tries again
+		}
 		err = db.checkWhile(read)
 	}
 	if err != nil {
@@ -391,6 +398,9 @@ func (db *DB) Healthy() error {
 	}
 	if f := db.fault.Load(); f != nil {
 		return fmt.Errorf("the store has not been writable since %s: %w", f.since.UTC().Format(time.RFC3339), f.err)
+	}
+	if f := db.uncopied.Load(); f != nil {
+		return fmt.Errorf("the store's log has not been copied into its file since %s, and grows: %w: see whether its disk is full or fails", f.since.UTC().Format(time.RFC3339), f.err)
 	}
 	return db.slow()
 }

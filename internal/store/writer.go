@@ -14,7 +14,7 @@ func (db *DB) write(conn *sql.Conn) {
 	defer close(db.ended)
 	w := &writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}}
 	defer w.close()
-	tick := time.NewTicker(syncEvery)
+	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -128,7 +128,7 @@ func (w *writer) transact(group []write) outcome {
 		w.rollback()
 		return outcome{err: err, began: true, fault: true}
 	}
-	if w.db.isLogLong() {
+	if !w.db.held.Load() && w.db.isLogLong() {
 		w.copyRest()
 	}
 	w.db.commits.Add(1)
