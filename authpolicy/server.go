@@ -56,11 +56,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	drained := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() { drained <- s.shutdown(ctx, server) })
 	err := server.Serve(guard.Listener(ctx, ln))
-	if stop() {
+	switch {
+	case !stop():
+		return <-drained
+	case ctx.Err() != nil: // Accept was quicker
+		return s.shutdown(ctx, server)
+	default:
 		return errors.Join(
 			fmt.Errorf("serve %s on %s: %w: restart the service", rules.ProtocolAuthPolicy, ln.Addr(), err), server.Close())
 	}
-	return <-drained
 }
 
 // shutdown closes idle connections at once and the others when they are done.

@@ -53,7 +53,8 @@ func TestWitness(t *testing.T) {
 			synctest.Wait()
 			return given.Load() - before
 		}
-		if n := pass(35 * time.Second); n != 4 {
+		pass(35 * time.Second)
+		if n := given.Load(); n != 4 { // the first of them may have come before the sleep
 			t.Errorf("%d signs in the first 35 s", n)
 		}
 		state.Store("fails")

@@ -60,6 +60,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	switch {
 	case !stop():
 		err = <-closed // ctx ended: the failed accept was our own doing
+	case ctx.Err() != nil: // Accept was quicker
+		err = ln.Close()
 	case errors.Is(err, net.ErrClosed):
 	default:
 		err = errors.Join(err, ln.Close())

@@ -442,3 +442,41 @@ func (c *counting) SetWriteDeadline(t time.Time) error {
 	c.writes++
 	return c.Conn.SetWriteDeadline(t)
 }
+
+// late is a context whose end others are told of later than who asks for it.
+type late struct{ context.Context }
+
+func (late) AfterFunc(func()) (stop func() bool) { return func() bool { return true } }
+
+// Value hides the context that could be asked instead.
+func (late) Value(any) any { return nil }
+
+// An accept that sees the end before anybody is told of it is no failure.
+func TestServeEndsBeforeItIsTold(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended, served := make(chan error, 1), make(chan struct{}, 2)
+	s := &listen.Server{Name: "policy", Handle: func(context.Context, net.Conn) { served <- struct{}{} }}
+	go func() { ended <- s.Serve(late{ctx}, ln) }()
+	dial := func() {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	dial()
+	<-served
+	cancel()
+	dial() // the accept that waited
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if c, err := net.Dial("tcp", ln.Addr().String()); err == nil {
+		c.Close()
+		t.Error("the listener is open")
+	}
+}

@@ -37,19 +37,25 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
-	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	drain := func() error {
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		err := s.Shutdown(drain)
+		err := s.Shutdown(within)
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = s.Close() // somebody who has connected and asks nothing
 		}
-		stopped <- err
-	})
+		return err
+	}
+	drained := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() { drained <- drain() })
 	// A guarded listener fails as soon as ctx ends, before Shutdown has begun.
-	if err := s.Serve(ln); stop() {
+	err := s.Serve(ln)
+	switch {
+	case !stop():
+		return <-drained
+	case ctx.Err() != nil:
+		return drain()
+	default:
 		return errors.Join(fmt.Errorf("serving HTTP on %s: %w: restart the service", ln.Addr(), err), s.Close())
 	}
-	return <-stopped
 }
