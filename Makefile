@@ -69,7 +69,7 @@ vet: ## go vet
 
 unit: ## the tests in-process, with the race detector where gcc is
 	@$(if $(RACE),:,echo "no gcc here: running the tests WITHOUT the race detector; apt-get install gcc libc6-dev")
-	go test $(RACE) ./...
+	go test -timeout 25m $(RACE) ./...
 
 real: ## the stories on real Postfix and Dovecot (Docker, or root on Debian)
 	integration/run.sh
