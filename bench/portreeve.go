@@ -75,6 +75,9 @@ func (b *bench) portreeve(ctx context.Context, s setup) (*target, error) {
 		return nil, err
 	}
 	t.auth = auth
+	if err := t.reachable(ctx, "tcp", auth); err != nil { // the last listener is opened after the first
+		return nil, errors.Join(err, t.end())
+	}
 	return t, nil
 }
 
