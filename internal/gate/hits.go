@@ -11,8 +11,7 @@ const (
 	// ten thousand times a second must not fill the disk, nor cost more than a client
 	// that passes.
 	loggedPerFlush = 3
-	// floodFlushes is how many flushes make one for an id of which the latest had something
-	// to tell.
+	// floodFlushes is how many flushes make one for an id that had more than those lines.
 	floodFlushes = 5
 )
 
@@ -81,27 +80,29 @@ func (g *Gate) Flush() {
 	}
 }
 
-// FlushDue is Flush but for what was handed over just now: of a flood, a write each
-// second would cost more than to refuse it. The daemon calls it every second.
+// FlushDue is Flush but for a flood of which something was handed over just now: to write
+// each second would cost more than to refuse. The daemon calls it every second.
 func (g *Gate) FlushDue() {
-	for id, r := range g.due() {
-		g.handOver(id, r)
+	for id, h := range g.due() {
+		g.handOver(id, h.Repeats)
 	}
 }
 
-func (g *Gate) due() map[string]journal.Repeats {
+func (g *Gate) due() map[string]*hit {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	due := map[string]journal.Repeats{}
-	for id, h := range g.hits {
+	due := g.hits
+	g.hits = make(map[string]*hit, len(due))
+	for id, h := range due {
 		switch {
 		case h.pause > 0:
 			h.pause--
+			g.hits[id] = h
+			delete(due, id)
 		case h.none():
-			delete(g.hits, id)
-		default:
-			due[id] = h.Repeats
-			*h = hit{pause: floodFlushes - 1}
+			delete(due, id)
+		case h.Times > loggedPerFlush:
+			g.hits[id] = &hit{pause: floodFlushes - 1}
 		}
 	}
 	return due
