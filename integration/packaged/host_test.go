@@ -44,8 +44,19 @@ type host struct{ testing.TB }
 func (h host) must(err error) {
 	h.Helper()
 	if err != nil {
-		h.Fatal(err)
+		h.Fatalf("%v", err)
 	}
+}
+
+// ended is what ended the last test that could not go on: it is said again after the
+// journal, which is long.
+var ended string
+
+// Fatalf implements testing.TB.
+func (h host) Fatalf(format string, args ...any) {
+	h.Helper()
+	ended = fmt.Sprintf(format, args...)
+	h.TB.Fatalf("%s", ended)
 }
 
 // try runs a command and returns what it said, on both streams.

@@ -43,7 +43,7 @@ func (h host) stamp(name string) time.Time {
 	const monotonic = 1
 	var now syscall.Timespec
 	if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, monotonic, uintptr(unsafe.Pointer(&now)), 0); errno != 0 { //nolint:gosec // as the call wants it
-		h.Fatal(errno)
+		h.Fatalf("%v", errno)
 	}
 	return time.Now().Add(time.Duration(us)*time.Microsecond - time.Duration(now.Nano()))
 }

@@ -70,7 +70,27 @@ func fresh(h host, config string) {
 	}
 	h.write(etc+"/portreeve.toml", config)
 	h.write(etc+"/accounts.toml", h.read("../testdata/accounts.toml"))
-	h.systemctl(append([]string{"start"}, units...)...)
+	open(h)
+}
+
+// open starts the units, which are stopped. systemd at times finds the port of a socket
+// in use that it closed a moment before (its issue 26512); the daemon then listens there
+// itself, and systemctl fails. So that is tried once more.
+func open(h host) {
+	h.Helper()
+	start := append([]string{"start"}, units...)
+	began := time.Now()
+	err := systemctl(start...)
+	if err == nil {
+		return
+	}
+	what, _ := try("journalctl", "--no-pager", "--output=cat", "_PID=1", fmt.Sprintf("--since=@%d", began.Unix()))
+	if h.property("portreeve.service", "ActiveState") != "active" {
+		h.Fatalf("%v\n%s", err, what)
+	}
+	h.Logf("trying again: %v\n%s", err, what)
+	h.systemctl(append([]string{"stop"}, units...)...)
+	h.systemctl(start...)
 }
 
 // packagedHost implements dialogue.Host.
