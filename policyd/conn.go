@@ -54,6 +54,7 @@ type desk struct {
 	out        []byte // answers that have not been written
 	attributes attributes
 	request    rules.Request
+	decision   rules.Decision // promptly made
 }
 
 var desks = sync.Pool{New: func() any { return new(desk) }}
@@ -128,7 +129,7 @@ var emptyLine = []byte("\n\n")
 
 // answer decides the request at the front, which ends within n bytes.
 func (c *conn) answer(n int) error {
-	n, asks, err := c.understand(n)
+	n, asks, err := c.understand(n, c.now())
 	if err != nil {
 		return err
 	}
@@ -143,16 +144,16 @@ func (c *conn) answer(n int) error {
 	return nil
 }
 
-// understand reads the request at the front, which ends within n bytes. It returns its
-// length, and whether there is anything to decide.
-func (c *conn) understand(n int) (length int, asks bool, err error) {
+// understand reads the request at the front, which ends within n bytes and came at that
+// time. It returns its length, and whether there is anything to decide.
+func (c *conn) understand(n int, now time.Time) (length int, asks bool, err error) {
 	if length, err = c.attributes.parse(c.in[c.begin : c.begin+n]); err != nil {
 		return 0, false, malformed{err}
 	}
 	stage, asks := c.attributes.stage()
 	if asks {
 		c.attributes.fill(&c.request, stage)
-		c.request.Time = c.now()
+		c.request.Time = now
 	}
 	return length, asks, nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"portreeve/internal/listen"
 	"portreeve/rules"
@@ -37,7 +38,7 @@ func (c *conn) park() error {
 
 // ready is called when something can be read. It answers whole requests that need not
 // wait.
-func (c *conn) ready(fd int, last bool) (stay, all bool) {
+func (c *conn) ready(fd int, now time.Time, last bool) (stay, all bool) {
 	room := c.Take()
 	n, err := listen.TryRead(fd, room)
 	switch {
@@ -52,18 +53,18 @@ func (c *conn) ready(fd int, last bool) (stay, all bool) {
 		return false, true
 	}
 	c.end += n
-	if stay = c.answerPromptly(fd); stay {
+	if stay = c.answerPromptly(fd, now); stay {
 		c.Leave()
 	}
 	return stay, n < len(room) && !last
 }
 
 // answerPromptly answers what has been read, if it is whole and need not wait.
-func (c *conn) answerPromptly(fd int) bool {
+func (c *conn) answerPromptly(fd int, now time.Time) bool {
 	for c.pending() {
 		// What is malformed, or not whole, its goroutine finds out again.
 		n, err := c.whole()
-		if err != nil || n == 0 || !c.promptly(n) {
+		if err != nil || n == 0 || !c.promptly(n, now) {
 			return false
 		}
 	}
@@ -72,21 +73,21 @@ func (c *conn) answerPromptly(fd int) bool {
 	return done
 }
 
-// promptly answers the request at the front, which ends within n bytes, if it need not
-// wait.
-func (c *conn) promptly(n int) bool {
-	n, asks, err := c.understand(n)
+// promptly answers the request at the front, which ends within n bytes and came at that
+// time, if it need not wait.
+func (c *conn) promptly(n int, now time.Time) bool {
+	n, asks, err := c.understand(n, now)
 	if err != nil {
 		return false
 	}
-	decision := rules.Decision{Action: rules.Pass}
+	c.decision.Action = rules.Pass
 	if asks {
-		if decision, c.left.rest = c.Prompt.Begin(c.deciding, &c.request); c.left.rest != nil {
+		if c.left.rest = c.Prompt.Begin(c.deciding, &c.request, &c.decision); c.left.rest != nil {
 			c.left.length = n
 			return false
 		}
 	}
-	c.add(&decision, n)
+	c.add(&c.decision, n)
 	return true
 }
 

@@ -263,7 +263,7 @@ func (fromUnix) RemoteAddr() net.Addr { return &net.UnixAddr{Net: "unix"} }
 // TestNoSocket: a connection that has none is its goroutine's all the time.
 func TestNoSocket(t *testing.T) {
 	h := newHalting()
-	poller, err := listen.NewPoller()
+	poller, err := listen.NewPoller(time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"portreeve/internal/listen"
 	"portreeve/policyd"
@@ -34,15 +35,16 @@ func (h *halting) Decide(ctx context.Context, r *rules.Request) rules.Decision {
 	return h.mirror.Decide(ctx, r)
 }
 
-func (h *halting) Begin(ctx context.Context, r *rules.Request) (rules.Decision, policyd.Rest) {
+func (h *halting) Begin(ctx context.Context, r *rules.Request, d *rules.Decision) policyd.Rest {
 	h.begins.Add(1)
 	switch {
 	case strings.HasPrefix(r.Sender, "panic"):
 		panic("a bug")
 	case strings.HasPrefix(r.Sender, "wait"):
-		return rules.Decision{}, halt{h, r}
+		return halt{h, r}
 	}
-	return h.mirror.Decide(ctx, r), nil
+	*d = h.mirror.Decide(ctx, r)
+	return nil
 }
 
 type halt struct {
@@ -81,7 +83,7 @@ func park(t *testing.T, network string) *parked {
 	}
 	p := &parked{halting: newHalting(), t: t, ln: ln, log: new(bytes.Buffer), done: make(chan error, 1)}
 	p.policy = policyd.Server{Gate: p.halting, Prompt: p.halting, Meter: &p.bad}
-	if p.policy.Poller, err = listen.NewPoller(); err != nil {
+	if p.policy.Poller, err = listen.NewPoller(time.Now); err != nil {
 		t.Fatal(err)
 	}
 	return p

@@ -16,10 +16,10 @@ type Gate interface {
 	Decide(ctx context.Context, r *rules.Request) rules.Decision
 }
 
-// PromptGate decides without waiting, or returns what has to be waited for. The request
-// belongs to that until it has been decided.
+// PromptGate makes the decision without waiting, or returns what has to be waited for. The
+// request belongs to that until it has been decided.
 type PromptGate interface {
-	Begin(ctx context.Context, r *rules.Request) (rules.Decision, Rest)
+	Begin(ctx context.Context, r *rules.Request, d *rules.Decision) Rest
 }
 
 // Rest is a decision that may have to wait; Decide is called once.

@@ -44,7 +44,7 @@ func (w way) server(g policyd.Gate) (s *policyd.Server, end func() error, err er
 	if !w.poller {
 		return s, func() error { return nil }, nil
 	}
-	if s.Poller, err = listen.NewPoller(); err != nil {
+	if s.Poller, err = listen.NewPoller(time.Now); err != nil {
 		return nil, nil, err
 	}
 	s.Prompt = &prompt{Gate: g, waits: w.waits}
@@ -94,12 +94,13 @@ type prompt struct {
 	asked, waited atomic.Int64
 }
 
-func (p *prompt) Begin(ctx context.Context, r *rules.Request) (rules.Decision, policyd.Rest) {
+func (p *prompt) Begin(ctx context.Context, r *rules.Request, d *rules.Decision) policyd.Rest {
 	if n := p.asked.Add(1); p.waits == 0 || n%int64(p.waits) != 0 {
-		return p.Decide(ctx, r), nil
+		*d = p.Decide(ctx, r)
+		return nil
 	}
 	p.waited.Add(1)
-	return rules.Decision{}, &rest{gate: p.Gate, ctx: ctx, request: r, was: fmt.Sprintf("%+v", *r)}
+	return &rest{gate: p.Gate, ctx: ctx, request: r, was: fmt.Sprintf("%+v", *r)}
 }
 
 // rest asks the gate when something else has been waited for. The request is its own

@@ -168,7 +168,7 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 	switch s.name {
 	case "policy":
 		guard.Name = rules.ProtocolPolicy
-		poller, err := listen.NewPoller()
+		poller, err := listen.NewPoller(d.Now)
 		if err != nil {
 			return errors.Join(err, s.ln.Close())
 		}
@@ -205,12 +205,11 @@ func (d *Daemon) front(ctx context.Context, c *config.Config, s socket) error {
 // promptGate is the gate as the policy service's poller asks it.
 type promptGate struct{ *gate.Gate }
 
-func (g promptGate) Begin(ctx context.Context, r *rules.Request) (rules.Decision, policyd.Rest) {
-	d, rest := g.Gate.Begin(ctx, r)
-	if rest == nil {
-		return d, nil
+func (g promptGate) Begin(ctx context.Context, r *rules.Request, d *rules.Decision) policyd.Rest {
+	if rest := g.Gate.Begin(ctx, r, d); rest != nil {
+		return rest
 	}
-	return d, rest
+	return nil
 }
 
 // checkpoints writes the counters now and then. That takes a while, and nothing waits for

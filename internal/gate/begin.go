@@ -17,20 +17,20 @@ type Rest struct {
 }
 
 // Begin is Decide for a caller that must not wait: neither for the directory, nor for
-// the journal, nor for the log. It decides what memory alone can; otherwise it returns
-// the rest of the work, for a goroutine that may wait. The request is the rest's until
-// that is done.
-func (g *Gate) Begin(ctx context.Context, r *rules.Request) (rules.Decision, *Rest) {
+// the journal, nor for the log. It makes the decision that memory alone can; otherwise it
+// returns the rest of the work, for a goroutine that may wait. The request is the rest's
+// until that is done.
+func (g *Gate) Begin(ctx context.Context, r *rules.Request, d *rules.Decision) *Rest {
 	began := stopwatch()
 	s := g.state.Load()
 	f := newFacts(ctx, g, s, r)
 	f.prompt = true
-	d := s.Policy.Decide(r, f)
-	if f.waits || unsettled(&d) && !g.settlePromptly(f, &d) {
-		return rules.Decision{}, &Rest{g: g, f: f, d: d, decided: !f.waits, began: began}
+	*d = s.Policy.Decide(r, f)
+	if f.waits || unsettled(d) && !g.settlePromptly(f, d) {
+		return &Rest{g: g, f: f, d: *d, decided: !f.waits, began: began}
 	}
-	g.decided(f, &d, began)
-	return d, nil
+	g.decided(f, d, began)
+	return nil
 }
 
 // Decide makes the decision. It is called once.

@@ -43,7 +43,8 @@ func (a *asker) ask(r rules.Request) rules.Decision {
 		return a.Decide(context.Background(), &r)
 	}
 	a.hurried = true
-	d, rest := a.Begin(context.Background(), &r)
+	var d rules.Decision
+	rest := a.Begin(context.Background(), &r, &d)
 	a.hurried = false
 	if rest == nil {
 		a.begun++

@@ -50,8 +50,9 @@ func BenchmarkDecide(b *testing.B) {
 		f := measured(b)
 		r := f.envelope("jan@domena.eu")
 		b.ReportAllocs()
+		var d rules.Decision
 		for b.Loop() {
-			if d, rest := f.Begin(b.Context(), r); rest != nil || d.Action != rules.Pass {
+			if rest := f.Begin(b.Context(), r, &d); rest != nil || d.Action != rules.Pass {
 				b.Fatalf("%+v, %+v", d, rest)
 			}
 		}

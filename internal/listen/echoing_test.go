@@ -23,7 +23,7 @@ type echoing struct {
 	err  error
 }
 
-func (e *echoing) ready(fd int, last bool) (stay, all bool) {
+func (e *echoing) ready(fd int, _ time.Time, last bool) (stay, all bool) {
 	in := make([]byte, 100)
 	n, err := listen.TryRead(fd, in)
 	switch {
@@ -80,7 +80,7 @@ func (e *echoing) serve(ctx context.Context, idle time.Duration) error {
 
 func newPoller(t *testing.T) *listen.Poller {
 	t.Helper()
-	p, err := listen.NewPoller()
+	p, err := listen.NewPoller(time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

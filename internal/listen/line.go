@@ -34,11 +34,11 @@ type Line struct {
 	panic   *Panic // of ready
 }
 
-// Ready reads what has come and must not wait. Whatever may take time it leaves to the
+// Ready reads what has come, at that time, and must not wait. Whatever may take time it leaves to the
 // connection's goroutine: without stay, Line.Wait returns. all is whether there is nothing
 // left to be read: a read has not filled its buffer, or has met the end if this is the last.
 // Otherwise it is called again, after those of other lines that wait: it need not read all.
-type Ready func(fd int, last bool) (stay, all bool)
+type Ready func(fd int, now time.Time, last bool) (stay, all bool)
 
 // lender is a connection that gives its socket away; when it is closed from then on,
 // shut is called.
@@ -67,25 +67,25 @@ func (p *Poller) Take(c net.Conn, ready Ready) (l *Line, ok bool) {
 }
 
 // serve is called by the poller when something has come.
-func (l *Line) serve(now time.Duration, last bool) {
+func (l *Line) serve(at moment, last bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.parked {
 		l.missed, l.last = true, l.last || last
 		return
 	}
-	l.heard = now
-	l.read(last)
+	l.heard = at.since
+	l.read(at.now, last)
 }
 
-func (l *Line) read(last bool) {
+func (l *Line) read(now time.Time, last bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			l.panic = &Panic{Value: v, Stack: debug.Stack()}
 			l.leave()
 		}
 	}()
-	stay, all := l.ready(l.fd, last)
+	stay, all := l.ready(l.fd, now, last)
 	l.missed, l.last = !all, last
 	switch {
 	case !stay:
@@ -154,7 +154,7 @@ func (l *Line) park() error {
 	}
 	l.parked, l.heard = true, time.Since(l.poller.start)
 	if l.missed {
-		l.read(l.last)
+		l.read(l.poller.now(), l.last)
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type Poller struct {
 	set   int
 	file  *os.File
 	start time.Time
+	now   func() time.Time
 	help  chan struct{}
 	quit  chan struct{} // closed by Close
 	done  sync.WaitGroup
@@ -36,9 +37,10 @@ type Poller struct {
 const (
 	// mostHelpers bounds the goroutines that help: there is one for each further processor.
 	mostHelpers = 3
-	// eventsAtOnce is how many connections a goroutine takes from the set at a time: those
-	// wait while it is kept from running.
-	eventsAtOnce = 4
+	// A goroutine takes an eighth of the connections from the set at a time, within these
+	// bounds: what it has taken waits while it is kept from running, and nobody can help with.
+	atOnce     = 4
+	mostAtOnce = 32
 	// watchFor is what the set tells of: each arrival once, and the end. A read that does not
 	// fill its buffer has had all that arrived before, so none is made that finds nothing; the
 	// end, which may have come with the last bytes, has a flag of its own.
@@ -48,8 +50,8 @@ const (
 	ended         = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
 )
 
-// NewPoller starts a poller. Close ends it.
-func NewPoller() (*Poller, error) {
+// NewPoller starts a poller. Close ends it. now is the time that Ready is told.
+func NewPoller(now func() time.Time) (*Poller, error) {
 	set, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("make an epoll instance: %w: raise the limit on open files", err)
@@ -58,7 +60,7 @@ func NewPoller() (*Poller, error) {
 		return nil, errors.Join(fmt.Errorf("prepare the epoll instance: %w: start the daemon again", err), syscall.Close(set))
 	}
 	p := &Poller{
-		set: set, file: os.NewFile(uintptr(set), "epoll"), start: time.Now(), help: make(chan struct{}),
+		set: set, file: os.NewFile(uintptr(set), "epoll"), start: time.Now(), now: now, help: make(chan struct{}),
 		quit: make(chan struct{}), lines: make(map[int]*Line),
 	}
 	raw, err := p.file.SyscallConn()
@@ -106,14 +108,22 @@ func (p *Poller) called() bool {
 	}
 }
 
+// moment is one time, of two clocks. To look at them costs as much as to read a request,
+// so those that are served in a row have one.
+type moment struct {
+	since time.Duration // the poller's start
+	now   time.Time
+}
+
 // serve serves the lines of which something has come, until there are none.
 func (p *Poller) serve() {
 	var (
-		events [eventsAtOnce]syscall.EpollEvent
-		lines  [eventsAtOnce]*Line
+		events [mostAtOnce]syscall.EpollEvent
+		lines  [mostAtOnce]*Line
+		most   = atOnce
 	)
 	for {
-		n := tryWait(p.set, events[:])
+		n := tryWait(p.set, events[:most])
 		if n == 0 {
 			return
 		}
@@ -123,15 +133,16 @@ func (p *Poller) serve() {
 			default:
 			}
 		}
-		now := time.Since(p.start)
+		at := moment{since: time.Since(p.start), now: p.now()}
 		p.mu.Lock()
 		for i := range n {
 			lines[i] = p.lines[int(events[i].Fd)]
 		}
+		most = min(max(len(p.lines)/8, atOnce), mostAtOnce)
 		p.mu.Unlock()
 		for i := range n {
 			if lines[i] != nil { // its connection may have ended meanwhile
-				lines[i].serve(now, events[i].Events&ended != 0)
+				lines[i].serve(at, events[i].Events&ended != 0)
 				lines[i] = nil
 			}
 		}

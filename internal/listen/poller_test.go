@@ -130,7 +130,7 @@ func TestLinesTakeTurns(t *testing.T) {
 	var calls atomic.Int64
 	busy, ended := make(chan bool, 1), make(chan error, 8)
 	flood := start(t, "unix", listen.Server{Handle: func(ctx context.Context, c net.Conn) {
-		line, _ := p.Take(c, func(int, bool) (stay, all bool) {
+		line, _ := p.Take(c, func(int, time.Time, bool) (stay, all bool) {
 			if calls.Add(1) == 100 {
 				busy <- true
 			}
