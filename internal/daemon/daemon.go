@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -66,7 +65,8 @@ type Daemon struct {
 	sources *sources      // of the directory
 	sockets []socket      // that are open, since the start
 	unused  []string      // sockets of the service manager's at which nobody listens
-	level   slog.LevelVar // of the log, unless Options.Log is set
+	level   slog.LevelVar // of the log, unless Options.Log is set,
+	writer  *logWriter    // which then goes through it; else nil
 
 	reloading sync.Mutex // one at a time
 	config    atomic.Pointer[config.Config]
@@ -95,6 +95,9 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	d, c, err := open(context.WithoutCancel(ctx), o)
 	if err != nil {
 		return err
+	}
+	if d.writer != nil {
+		defer d.writer.flush()
 	}
 	listeners, unused, err := openListeners(c, o.Sockets)
 	if err != nil {
@@ -139,7 +142,7 @@ func (p ProblemsError) Error() string {
 }
 
 // open reads the configuration and everything that is remembered.
-func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
+func open(ctx context.Context, o Options) (_ *Daemon, _ *config.Config, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -156,7 +159,13 @@ func open(ctx context.Context, o Options) (*Daemon, *config.Config, error) {
 	d := &Daemon{Options: o, host: host, since: o.Now(), talkers: newTalkers(o.Now()), hour: web.NewHour(o.Now())}
 	d.level.Set(c.Log.Level)
 	if d.Log == nil {
-		d.Log = newLog(os.Stderr, c.Log.Format, &d.level)
+		d.writer = newLogWriter(os.Stderr)
+		d.Log = newLog(d.writer, c.Log.Format, &d.level)
+		defer func() {
+			if err != nil {
+				d.writer.flush()
+			}
+		}()
 	}
 	ids := journal.NewIDs(d.host)
 	d.db, err = store.OpenAndRead(c.Store.Path, store.Schema, o.Now(), func(db *store.DB) (err error) {
@@ -204,6 +213,7 @@ func (d *Daemon) remember(ctx context.Context, c *config.Config, state gate.Stat
 	d.db.Measure = d.metrics.Stored
 	d.gate, err = gate.New(gate.Options{
 		Ledger: d.ledger, Journal: d.journal, IDs: ids, Host: d.host, Log: d.Log, Meter: hourMeter{d.metrics, d.hour},
+		LogWaits: func() bool { return d.writer == nil || d.writer.congested() },
 	})
 	if err != nil {
 		return err
@@ -286,12 +296,12 @@ func warnings(c *config.Config) []string {
 
 // newLog is the daemon's log as [log] says. Both formats escape what clients
 // sent; the level may be changed by a reload.
-func newLog(w io.Writer, format config.LogFormat, level slog.Leveler) *slog.Logger {
+func newLog(w *logWriter, format config.LogFormat, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if format == config.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(heard{slog.NewJSONHandler(w, o), w})
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(heard{slog.NewTextHandler(w, o), w})
 }
 
 // forget prunes what is too old. It is called now and then; an end of ctx in the

@@ -280,10 +280,12 @@ func TestLog(t *testing.T) {
 	} {
 		var out lines
 		var level slog.LevelVar
-		log := newLog(&out, format, &level)
+		w := newLogWriter(&out)
+		log := newLog(w, format, &level)
 		log.Info("refused", "sender", "a\nb")
 		level.Set(slog.LevelError)
 		log.Info("too much")
+		w.flush()
 		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) {
 			t.Errorf("%s: %q", format, got)
 		}

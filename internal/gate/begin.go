@@ -46,14 +46,22 @@ func (r *Rest) Decide() rules.Decision {
 }
 
 // settlePromptly settles what has nothing to be written: one more refusal of a blocked
-// client, whose line in the log is one of too many.
+// client, where nothing holds up its line in the log, or that is one of too many.
 func (g *Gate) settlePromptly(f *facts, d *rules.Decision) bool {
 	if d.Action != rules.Refuse || d.Finding.Rule != rules.RuleThrottled || len(d.Observed) > 0 || d.Slowed.Delay > 0 || len(d.Accepted) > 0 {
 		return false
 	}
 	id := f.Tally().Block
-	if id == "" || !g.oneMore(id, f.r) {
+	if id == "" {
 		return false
+	}
+	if !g.oneMore(id, f.r) {
+		if g.LogWaits == nil || g.LogWaits() {
+			return false
+		}
+		if g.again(id, f.r, false) <= loggedPerFlush {
+			g.logFinding(f.r, f, d.Finding, id)
+		}
 	}
 	d.ID, d.Reply = id, render(f.s, f.r, d.Finding, id)
 	return true

@@ -68,6 +68,8 @@ type Options struct {
 	Host    string // this host's name, for the journal
 	Log     *slog.Logger
 	Meter   Meter
+	// LogWaits tells whether a line of the log may have to wait for its reader; nil: it may.
+	LogWaits func() bool
 }
 
 // Gate decides and remembers. Its methods may be called concurrently.

@@ -1,0 +1,123 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"portreeve/internal/config"
+)
+
+// slowReader reads when it is told to.
+type slowReader struct {
+	lines
+	writes int
+	goOn   chan bool
+}
+
+func (r *slowReader) Write(p []byte) (int, error) {
+	<-r.goOn
+	r.writes++
+	return r.lines.Write(p)
+}
+
+// TestLogDoesNotWait: whoever logs goes on while nobody reads; what was said meanwhile is
+// written together, in order.
+func TestLogDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := &slowReader{goOn: make(chan bool)}
+		w := newLogWriter(reader)
+		log := newLog(w, config.LogText, slog.LevelInfo)
+		want := ""
+		for i := range 1000 {
+			log.Info("refused", "i", i)
+			want += fmt.Sprintf("msg=refused i=%d\n", i)
+			if i == 0 {
+				synctest.Wait() // it is being written
+			}
+		}
+		close(reader.goOn)
+		w.flush()
+		got := ""
+		for line := range strings.Lines(reader.String()) {
+			got += line[strings.Index(line, "msg="):]
+		}
+		if got != want {
+			t.Errorf("got %s", got)
+		}
+		if reader.writes != 2 {
+			t.Errorf("%d writes, want 2", reader.writes)
+		}
+	})
+}
+
+// TestLogBound: what nobody reads takes no more memory than a megabyte or so; who logs then
+// waits, and before that is told that it may have to.
+func TestLogBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := &slowReader{goOn: make(chan bool)}
+		w := newLogWriter(reader)
+		line := strings.Repeat("x", 1023) + "\n"
+		if _, err := w.Write([]byte(line)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // it is being written
+		said, warned := 0, 0
+		var talking sync.WaitGroup
+		talking.Go(func() {
+			for range 1999 {
+				if !w.congested() {
+					warned = said + 1
+				}
+				if _, err := w.Write([]byte(line)); err != nil {
+					t.Error(err)
+				}
+				said++
+			}
+		})
+		synctest.Wait()
+		if said != 1024 || warned != 1024/2+1 {
+			t.Errorf("%d lines could be said without a wait, and %d without a warning", said, warned)
+		}
+		close(reader.goOn)
+		talking.Wait()
+		w.flush()
+		if n := len(reader.String()); n != 2000*len(line) {
+			t.Errorf("%d bytes were written", n)
+		}
+		if w.congested() {
+			t.Error("congested, and all is read")
+		}
+	})
+}
+
+// TestLogIsHeard: a warning or an error has been written, with all before it, when whoever
+// says it goes on.
+func TestLogIsHeard(t *testing.T) {
+	for _, format := range []config.LogFormat{config.LogText, config.LogJSON} {
+		synctest.Test(t, func(t *testing.T) {
+			reader := &slowReader{goOn: make(chan bool)}
+			log := newLog(newLogWriter(reader), format, slog.LevelInfo).With("a", 1).WithGroup("g")
+			log.Info("before")
+			said := make(chan bool)
+			go func() {
+				log.Error("refusal not stored", "entry", "{}")
+				close(said)
+			}()
+			synctest.Wait()
+			select {
+			case <-said:
+				t.Error("it went on")
+			default:
+			}
+			close(reader.goOn)
+			<-said
+			if got := reader.String(); !strings.Contains(got, "before") || !strings.Contains(got, "refusal not stored") {
+				t.Errorf("written by then: %s", got)
+			}
+		})
+	}
+}
