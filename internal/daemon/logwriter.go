@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 )
 
 const (
@@ -12,11 +13,13 @@ const (
 	// say then waits, too.
 	mostUnread = 1 << 20
 	keptBuffer = 64 << 10 // bytes, for the next lines
+	// togetherFor is how long a line waits for others.
+	togetherFor = 5 * time.Millisecond
 )
 
-// logWriter is the log on its way to its reader. Whoever logs goes on at once, and a goroutine
-// writes whatever there is together: a write for each refusal is a tenth of its cost, and a
-// reader that is slow would hold up every client.
+// logWriter is the log on its way to its reader. Whoever logs goes on at once, and what was
+// said within some milliseconds is written together: a write for each refusal is a tenth of
+// its cost, and a reader that is slow would hold up every client.
 type logWriter struct {
 	to io.Writer
 
@@ -24,7 +27,8 @@ type logWriter struct {
 	changed sync.Cond
 	unread  []byte
 	spare   []byte
-	writing bool // a goroutine does, as long as there is something
+	writing bool        // a goroutine does,
+	due     *time.Timer // or will at that time
 
 	said, written int64 // bytes since the start
 }
@@ -41,32 +45,50 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.unread) >= mostUnread {
+		w.hurry()
 		w.changed.Wait()
 	}
 	w.unread = append(w.unread, line...)
 	w.said += int64(len(line))
-	if !w.writing {
-		w.writing = true
+	w.plan()
+	return len(line), nil
+}
+
+// plan sees to it that what there is will be written.
+func (w *logWriter) plan() {
+	if !w.writing && w.due == nil {
+		w.due = time.AfterFunc(togetherFor, w.write)
+	}
+	if len(w.unread) > mostUnread/4 {
+		w.hurry()
+	}
+}
+
+// hurry has what there is written at once.
+func (w *logWriter) hurry() {
+	if w.due != nil && w.due.Stop() {
+		w.due, w.writing = nil, true
 		go w.write()
 	}
-	return len(line), nil
 }
 
 func (w *logWriter) write() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.unread) > 0 {
-		now := w.unread
-		w.unread = w.spare[:0]
-		w.mu.Unlock()
-		_, _ = w.to.Write(now)
-		w.mu.Lock()
-		if w.written += int64(len(now)); cap(now) <= keptBuffer {
-			w.spare = now
-		}
-		w.changed.Broadcast()
-	}
+	w.due, w.writing = nil, true
+	now := w.unread
+	w.unread = w.spare[:0]
+	w.mu.Unlock()
+	_, _ = w.to.Write(now)
+	w.mu.Lock()
 	w.writing = false
+	if w.written += int64(len(now)); cap(now) <= keptBuffer {
+		w.spare = now
+	}
+	if len(w.unread) > 0 {
+		w.plan()
+	}
+	w.changed.Broadcast()
 }
 
 // flush waits until everything that has been said by now is written.
@@ -74,6 +96,7 @@ func (w *logWriter) flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for said := w.said; w.written < said; {
+		w.hurry()
 		w.changed.Wait()
 	}
 }

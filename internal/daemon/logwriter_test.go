@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"portreeve/internal/config"
 )
@@ -36,7 +37,7 @@ func TestLogDoesNotWait(t *testing.T) {
 			log.Info("refused", "i", i)
 			want += fmt.Sprintf("msg=refused i=%d\n", i)
 			if i == 0 {
-				synctest.Wait() // it is being written
+				time.Sleep(2 * togetherFor) // it is being written
 			}
 		}
 		close(reader.goOn)
@@ -64,7 +65,7 @@ func TestLogBound(t *testing.T) {
 		if _, err := w.Write([]byte(line)); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait() // it is being written
+		time.Sleep(2 * togetherFor) // it is being written
 		said, warned := 0, 0
 		var talking sync.WaitGroup
 		talking.Go(func() {

@@ -98,7 +98,7 @@ func newAsker(t *testing.T, s setting, begins bool) *asker {
 }
 
 var settings = map[string]setting{
-	"plain": {instant: true, policy: func(*rules.Policy) {}},
+	"plain":                       {instant: true, policy: func(*rules.Policy) {}},
 	"a log that waits for nobody": {instant: true, logs: true, policy: func(*rules.Policy) {}},
 	"everything": {instant: true, policy: func(p *rules.Policy) {
 		p.Guessing = rules.Guessing{Limit: 3, Window: time.Hour, Delay: time.Second}
