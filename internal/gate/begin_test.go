@@ -166,9 +166,13 @@ func compare(t *testing.T, one, two *asker, r *rand.Rand) {
 				t.Fatalf("%d, %+v:\n%s, want\n%s", i, request, got, want)
 			}
 		}
-		if r.IntN(100) == 0 {
+		switch r.IntN(100) {
+		case 0:
 			one.Flush()
 			two.Flush()
+		case 1, 2:
+			one.FlushDue()
+			two.FlushDue()
 		}
 	}
 	same(t, "hits", one.counted(mask1), two.counted(mask2))
@@ -202,9 +206,11 @@ func sameLines(t *testing.T, what, want, got string) {
 }
 
 func (a *asker) counted(mask func(string) string) map[string]hit {
-	all := make(map[string]hit, len(a.hits))
-	for _, id := range slices.Sorted(maps.Keys(a.hits)) {
-		all[mask(id)] = *a.hits[id]
+	all := map[string]hit{}
+	for kind, list := range map[string]map[string]*hit{"": a.hits.lately, "flood ": a.hits.floods} {
+		for _, id := range slices.Sorted(maps.Keys(list)) {
+			all[kind+mask(id)] = *list[id]
+		}
 	}
 	return all
 }

@@ -82,7 +82,7 @@ type Gate struct {
 	mu        sync.Mutex
 	shared    *simplelru.LRU[shareKey, *share]
 	sightings *simplelru.LRU[string, *sightings] // by id, of what is only observed
-	hits      map[string]*hit                    // refusals under ids that are recorded already
+	hits      hits                               // refusals under ids that are recorded already
 }
 
 // New makes a gate; it decides nothing before its first Use.
@@ -96,7 +96,7 @@ func New(o Options) (*Gate, error) {
 		return nil, fmt.Errorf("making the table of observed refusals: %w", err)
 	}
 	_, remote := o.Ledger.(interface{ Remote() })
-	return &Gate{Options: o, remote: remote, shared: shared, sightings: seen, hits: map[string]*hit{}}, nil
+	return &Gate{Options: o, remote: remote, shared: shared, sightings: seen, hits: newHits()}, nil
 }
 
 // Use puts a configuration in force: decisions that begin after it follow it.

@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"slices"
+
 	"portreeve/journal"
 	"portreeve/rules"
 )
@@ -18,7 +20,22 @@ const (
 // hit counts the refusals under an id that is recorded already, since the last flush.
 type hit struct {
 	journal.Repeats
-	pause int // flushes that pass it over
+	pause int // flushes that pass a flood over
+}
+
+// hits are those of all ids.
+type hits struct {
+	lately map[string]*hit // since the last flush
+	floods map[string]*hit // of which something was handed over just now
+}
+
+func newHits() hits { return hits{map[string]*hit{}, map[string]*hit{}} }
+
+func (l hits) get(id string) *hit {
+	if h := l.floods[id]; h != nil {
+		return h
+	}
+	return l.lately[id]
 }
 
 // again counts a refusal under an id that is recorded, and returns how many there
@@ -26,10 +43,10 @@ type hit struct {
 func (g *Gate) again(id string, r *rules.Request, observed bool) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	h := g.hits[id]
+	h := g.hits.get(id)
 	if h == nil {
 		h = &hit{}
-		g.hits[id] = h
+		g.hits.lately[id] = h
 	}
 	first := h.none()
 	if !observed || g.sighted(id, r) {
@@ -45,7 +62,7 @@ func (g *Gate) again(id string, r *rules.Request, observed bool) int {
 func (g *Gate) oneMore(id string, r *rules.Request) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	h := g.hits[id]
+	h := g.hits.get(id)
 	if h == nil || h.Times < loggedPerFlush {
 		return false
 	}
@@ -70,42 +87,63 @@ func (h *hit) latest(r *rules.Request) {
 // and at its end.
 func (g *Gate) Flush() {
 	g.mu.Lock()
-	hits := g.hits
-	g.hits = make(map[string]*hit, len(hits))
+	all := g.hits
+	g.hits = newHits()
 	g.mu.Unlock()
-	for id, h := range hits {
+	g.handAllOver(all.lately)
+	g.handAllOver(all.floods)
+}
+
+// FlushDue is Flush but for a flood of which something was handed over just now: to write
+// each second would cost more than to refuse. The daemon calls it every second. It holds
+// up nobody who is refused meanwhile, be there a hundred thousand ids.
+func (g *Gate) FlushDue() {
+	g.mu.Lock()
+	due := g.hits.floodsDue()
+	lately := g.hits.lately
+	g.hits.lately = map[string]*hit{}
+	g.mu.Unlock()
+	var began []string
+	for id, h := range lately {
+		if h.Times > loggedPerFlush {
+			began = append(began, id)
+		}
+	}
+	for ids := range slices.Chunk(began, 256) {
+		g.mu.Lock()
+		for _, id := range ids {
+			g.hits.floods[id] = &hit{pause: floodFlushes - 1}
+		}
+		g.mu.Unlock()
+	}
+	g.handAllOver(lately)
+	g.handAllOver(due)
+}
+
+// floodsDue takes the floods that are not passed over.
+func (l hits) floodsDue() map[string]*hit {
+	due := map[string]*hit{}
+	for id, h := range l.floods {
+		if h.pause > 0 {
+			h.pause--
+			continue
+		}
+		due[id] = h
+		if h.Times > loggedPerFlush {
+			l.floods[id] = &hit{pause: floodFlushes - 1}
+		} else {
+			delete(l.floods, id)
+		}
+	}
+	return due
+}
+
+func (g *Gate) handAllOver(list map[string]*hit) {
+	for id, h := range list {
 		if !h.none() {
 			g.handOver(id, h.Repeats)
 		}
 	}
-}
-
-// FlushDue is Flush but for a flood of which something was handed over just now: to write
-// each second would cost more than to refuse. The daemon calls it every second.
-func (g *Gate) FlushDue() {
-	for id, h := range g.due() {
-		g.handOver(id, h.Repeats)
-	}
-}
-
-func (g *Gate) due() map[string]*hit {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	due := g.hits
-	g.hits = make(map[string]*hit, len(due))
-	for id, h := range due {
-		switch {
-		case h.pause > 0:
-			h.pause--
-			g.hits[id] = h
-			delete(due, id)
-		case h.none():
-			delete(due, id)
-		case h.Times > loggedPerFlush:
-			g.hits[id] = &hit{pause: floodFlushes - 1}
-		}
-	}
-	return due
 }
 
 func (g *Gate) handOver(id string, r journal.Repeats) {

@@ -35,7 +35,7 @@ func TestFloodIsToldNowAndThen(t *testing.T) {
 	for range 2 * floodFlushes {
 		f.FlushDue()
 	}
-	if n := len(f.hits); n != 0 {
+	if n := len(f.hits.lately) + len(f.hits.floods); n != 0 {
 		t.Errorf("%d ids are remembered", n)
 	}
 }
