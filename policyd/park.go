@@ -80,12 +80,13 @@ func (c *conn) promptly(n int, now time.Time) bool {
 	if err != nil {
 		return false
 	}
-	c.decision.Action = rules.Pass
 	if asks {
 		if c.left.rest = c.Prompt.Begin(c.deciding, &c.request, &c.decision); c.left.rest != nil {
 			c.left.length = n
 			return false
 		}
+	} else {
+		c.decision = rules.Decision{Action: rules.Pass}
 	}
 	c.add(&c.decision, n)
 	return true

@@ -16,8 +16,8 @@ type Gate interface {
 	Decide(ctx context.Context, r *rules.Request) rules.Decision
 }
 
-// PromptGate makes the decision without waiting, or returns what has to be waited for. The
-// request belongs to that until it has been decided.
+// PromptGate makes the decision without waiting, or returns what has to be waited for: d
+// then means nothing, and the request belongs to that until it has been decided.
 type PromptGate interface {
 	Begin(ctx context.Context, r *rules.Request, d *rules.Decision) Rest
 }

@@ -65,8 +65,8 @@ type Daemon struct {
 	sources *sources      // of the directory
 	sockets []socket      // that are open, since the start
 	unused  []string      // sockets of the service manager's at which nobody listens
-	level   slog.LevelVar // of the log, unless Options.Log is set,
-	writer  *logWriter    // which then goes through it; else nil
+	level   slog.LevelVar // of the log, unless Options.Log is set
+	writer  *logWriter    // of the log; nil where Options.Log is set
 
 	reloading sync.Mutex // one at a time
 	config    atomic.Pointer[config.Config]
@@ -77,6 +77,21 @@ type Daemon struct {
 // packWithin is how long after it was told to stop a daemon may write what its
 // successor would have to count again: SPEC.md section 10 gives it 30 s in all.
 const packWithin = 28 * time.Second
+
+// logWithin is how long after that the log's reader has, to whom a second is left in any
+// case.
+const logWithin = 29 * time.Second
+
+// flushLog waits for the log's reader.
+func (d *Daemon) flushLog(told *atomic.Int64) {
+	since := time.Now()
+	if at := told.Load(); at != 0 {
+		since = time.Unix(0, at)
+	}
+	if d.writer != nil {
+		d.writer.flushWithin(max(time.Second, time.Until(since.Add(logWithin))))
+	}
+}
 
 // pack leaves the counters to the next start.
 func (d *Daemon) pack(until time.Time) {
@@ -96,9 +111,8 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	if err != nil {
 		return err
 	}
-	if d.writer != nil {
-		defer d.writer.flush()
-	}
+	var told atomic.Int64
+	defer d.flushLog(&told)
 	listeners, unused, err := openListeners(c, o.Sockets)
 	if err != nil {
 		return errors.Join(err, d.sources.close(), d.leave(), d.db.Close())
@@ -107,7 +121,6 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	for _, w := range d.warnings(c) {
 		d.Log.Warn(w)
 	}
-	var told atomic.Int64
 	defer context.AfterFunc(ctx, func() { told.Store(time.Now().UnixNano()) })()
 	err = d.serve(ctx, c, listeners, ready)
 	told.CompareAndSwap(0, time.Now().UnixNano()) // a drain may be quicker than the call above
@@ -163,7 +176,7 @@ func open(ctx context.Context, o Options) (_ *Daemon, _ *config.Config, err erro
 		d.Log = newLog(d.writer, c.Log.Format, &d.level)
 		defer func() {
 			if err != nil {
-				d.writer.flush()
+				d.writer.flushWithin(logWithin)
 			}
 		}()
 	}

@@ -28,7 +28,8 @@ type logWriter struct {
 	unread  []byte
 	spare   []byte
 	writing bool        // a goroutine does,
-	due     *time.Timer // or will at that time
+	due     *time.Timer // or will at that time, or is about to
+	waiting int         // for room
 
 	said, written int64 // bytes since the start
 }
@@ -46,7 +47,9 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	defer w.mu.Unlock()
 	for len(w.unread) >= mostUnread {
 		w.hurry()
+		w.waiting++
 		w.changed.Wait()
+		w.waiting--
 	}
 	w.unread = append(w.unread, line...)
 	w.said += int64(len(line))
@@ -77,7 +80,8 @@ func (w *logWriter) write() {
 	defer w.mu.Unlock()
 	w.due, w.writing = nil, true
 	now := w.unread
-	w.unread = w.spare[:0]
+	w.unread, w.spare = w.spare[:0], nil
+	w.changed.Broadcast() // there is room
 	w.mu.Unlock()
 	_, _ = w.to.Write(now)
 	w.mu.Lock()
@@ -101,15 +105,28 @@ func (w *logWriter) flush() {
 	}
 }
 
+// flushWithin is flush for somebody who has not more time than that.
+func (w *logWriter) flushWithin(d time.Duration) {
+	written := make(chan struct{})
+	go func() {
+		w.flush()
+		close(written)
+	}()
+	select {
+	case <-written:
+	case <-time.After(d):
+	}
+}
+
 // congested tells whether whoever logs now may have to wait.
 func (w *logWriter) congested() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.unread) > mostUnread/2
+	return w.waiting > 0 || len(w.unread) > mostUnread/2
 }
 
-// heard is a handler whose warnings and errors have been written when it returns: they may
-// be the last ones, or, as the entry of a refusal that is not stored, all there is.
+// heard is a handler whose errors have been written when it returns: they may be the last
+// lines, or, as the entry of a refusal that is not stored, all there is.
 type heard struct {
 	slog.Handler
 	w *logWriter
@@ -118,7 +135,7 @@ type heard struct {
 // Handle implements slog.Handler.
 func (h heard) Handle(ctx context.Context, r slog.Record) error {
 	err := h.Handler.Handle(ctx, r)
-	if r.Level >= slog.LevelWarn {
+	if r.Level >= slog.LevelError {
 		h.w.flush()
 	}
 	return err

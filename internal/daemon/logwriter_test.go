@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +54,86 @@ func TestLogDoesNotWait(t *testing.T) {
 		if reader.writes != 2 {
 			t.Errorf("%d writes, want 2", reader.writes)
 		}
+	})
+}
+
+// TestLogKeepsItsLines: what is said while a batch is being written leaves that as it is,
+// also after a batch whose buffer was too large to be kept.
+func TestLogKeepsItsLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := &slowReader{goOn: make(chan bool, 100)}
+		w := newLogWriter(reader)
+		want := ""
+		say := func(line string) {
+			want += line + "\n"
+			if _, err := io.WriteString(w, line+"\n"); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, line := range []string{"short", strings.Repeat("x", 2*keptBuffer), "short"} {
+			say(line)
+			reader.goOn <- true
+			w.flush()
+		}
+		for i := range 5 {
+			say(fmt.Sprintf("one %d", i))
+			time.Sleep(2 * togetherFor) // it is being written
+			say(fmt.Sprintf("two %d", i))
+			reader.goOn <- true
+			reader.goOn <- true
+			w.flush()
+		}
+		if got := reader.String(); got != want {
+			t.Errorf("got %s", got[2*keptBuffer:])
+		}
+	})
+}
+
+// TestLogMakesRoom: who waits for room goes on as soon as there is some, not when it has
+// been written what filled it.
+func TestLogMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := &slowReader{goOn: make(chan bool)}
+		w := newLogWriter(reader)
+		full := strings.Repeat("x", mostUnread)
+		var said atomic.Int64
+		go func() {
+			for range 3 { // one is being written, one waits to be, and one for room
+				_, _ = io.WriteString(w, full)
+				said.Add(1)
+			}
+		}()
+		time.Sleep(2 * togetherFor)
+		if said.Load() != 2 || !w.congested() {
+			t.Errorf("%d said, congested %v", said.Load(), w.congested())
+		}
+		reader.goOn <- true // the first has been written, and the second is being
+		synctest.Wait()
+		if said.Load() != 3 || !w.congested() {
+			t.Errorf("%d said, congested %v", said.Load(), w.congested())
+		}
+		close(reader.goOn)
+		w.flush()
+		w.flushWithin(0)
+		if w.congested() {
+			t.Error("congested, and all is read")
+		}
+	})
+}
+
+// TestLogWithoutAReader: nobody waits for ever at the end.
+func TestLogWithoutAReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := &slowReader{goOn: make(chan bool)}
+		w := newLogWriter(reader)
+		_, _ = io.WriteString(w, "stopped\n")
+		began := time.Now()
+		w.flushWithin(time.Minute)
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("%s", took)
+		}
+		close(reader.goOn)
+		w.flush()
 	})
 }
 

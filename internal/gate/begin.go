@@ -17,9 +17,9 @@ type Rest struct {
 }
 
 // Begin is Decide for a caller that must not wait: neither for the directory, nor for
-// the journal, nor for the log. It makes the decision that memory alone can; otherwise it
-// returns the rest of the work, for a goroutine that may wait. The request is the rest's
-// until that is done.
+// the journal, nor for the log. It makes the decision that memory alone can; otherwise d
+// means nothing, and it returns the rest of the work, for a goroutine that may wait. The
+// request is the rest's until that is done.
 func (g *Gate) Begin(ctx context.Context, r *rules.Request, d *rules.Decision) *Rest {
 	began := stopwatch()
 	s := g.state.Load()
@@ -46,7 +46,7 @@ func (r *Rest) Decide() rules.Decision {
 }
 
 // settlePromptly settles what has nothing to be written: one more refusal of a blocked
-// client, where nothing holds up its line in the log, or that is one of too many.
+// client whose line in the log need not wait, or is left out as one of too many.
 func (g *Gate) settlePromptly(f *facts, d *rules.Decision) bool {
 	if d.Action != rules.Refuse || d.Finding.Rule != rules.RuleThrottled || len(d.Observed) > 0 || d.Slowed.Delay > 0 || len(d.Accepted) > 0 {
 		return false

@@ -28,6 +28,7 @@ type asker struct {
 	begun    int  // decisions that Begin has made,
 	refused  int  // and refusals among them
 	hurried  bool // Begin is under way
+	logWaits bool // LogWaits has said so
 	lookedUp map[string]int
 	took     int
 }
@@ -84,7 +85,11 @@ func newAsker(t *testing.T, s setting, begins bool) *asker {
 	}
 	if s.logs {
 		asked := 0
-		o.LogWaits = func() bool { asked++; return asked%7 == 0 }
+		o.LogWaits = func() bool {
+			asked++
+			a.logWaits = asked%7 == 0
+			return a.logWaits
+		}
 	}
 	var err error
 	if a.Gate, err = New(o); err != nil {

@@ -31,6 +31,7 @@ type hits struct {
 
 func newHits() hits { return hits{map[string]*hit{}, map[string]*hit{}} }
 
+// get finds the one of an id: it is in one table only.
 func (l hits) get(id string) *hit {
 	if h := l.floods[id]; h != nil {
 		return h
@@ -95,8 +96,8 @@ func (g *Gate) Flush() {
 }
 
 // FlushDue is Flush but for a flood of which something was handed over just now: to write
-// each second would cost more than to refuse. The daemon calls it every second. It holds
-// up nobody who is refused meanwhile, be there a hundred thousand ids.
+// each second would cost more than to refuse. The daemon calls it every second. Whoever is
+// refused meanwhile is held up by the floods, and not by a hundred thousand other ids.
 func (g *Gate) FlushDue() {
 	g.mu.Lock()
 	due := g.hits.floodsDue()
@@ -112,12 +113,23 @@ func (g *Gate) FlushDue() {
 	for ids := range slices.Chunk(began, 256) {
 		g.mu.Lock()
 		for _, id := range ids {
-			g.hits.floods[id] = &hit{pause: floodFlushes - 1}
+			g.hits.begin(id)
 		}
 		g.mu.Unlock()
 	}
 	g.handAllOver(lately)
 	g.handAllOver(due)
+}
+
+// begin makes an id one of the floods, with what was counted meanwhile.
+func (l hits) begin(id string) {
+	h := l.get(id)
+	if h == nil {
+		h = &hit{}
+	}
+	h.pause = floodFlushes - 1
+	l.floods[id] = h
+	delete(l.lately, id)
 }
 
 // floodsDue takes the floods that are not passed over.

@@ -1,9 +1,16 @@
 package gate
 
 import (
+	"math/rand/v2"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"portreeve/journal"
+	"portreeve/rules"
 )
 
 // Of a flood, what is told every second is told every five, and nothing is lost.
@@ -71,5 +78,60 @@ func TestLogOfAFlood(t *testing.T) {
 	refuse(1)
 	if got := lines("msg=refused id=" + id); got != 7 {
 		t.Errorf("%d lines, one of them after the flood: %s", got, f.log)
+	}
+}
+
+// summing is a journal that only adds up how often it was told of more refusals.
+type summing struct {
+	*journal.Journal
+	times atomic.Int64
+}
+
+func (s *summing) Again(_ string, r journal.Repeats) { s.times.Add(int64(r.Times)) }
+
+// TestNoCountIsLost: whoever is refused while counts are handed over is counted once.
+func TestNoCountIsLost(t *testing.T) {
+	f := open(t)
+	sum := &summing{Journal: f.journal}
+	o := f.Options
+	o.Journal = sum
+	g, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const each = 40_000
+	var refused atomic.Int64
+	var refusing, handing sync.WaitGroup
+	for seed := range uint64(3) {
+		refusing.Go(func() {
+			ids, r := rand.New(rand.NewPCG(seed, 0)), &rules.Request{Stage: rules.StageMail, Time: noon}
+			for range each {
+				id := strconv.Itoa(ids.IntN(5) * ids.IntN(300)) // some more often than others
+				if !g.oneMore(id, r) {
+					g.again(id, r, false)
+				}
+				refused.Add(1)
+			}
+		})
+	}
+	over := make(chan struct{})
+	handing.Go(func() {
+		for i := 1; ; i++ {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			if g.FlushDue(); i%50 == 0 {
+				g.Flush()
+			}
+		}
+	})
+	refusing.Wait()
+	close(over)
+	handing.Wait()
+	g.Flush()
+	if got := sum.times.Load(); got != refused.Load() || got != 3*each {
+		t.Errorf("%d of %d were told", got, refused.Load())
 	}
 }

@@ -21,7 +21,7 @@ type patientLog struct {
 }
 
 func (l patientLog) Handle(ctx context.Context, r slog.Record) error {
-	if l.a.LogWaits == nil {
+	if l.a.LogWaits == nil || l.a.logWaits {
 		l.a.mayWait("the log was written: " + r.Message)
 	}
 	return l.Handler.Handle(ctx, r)

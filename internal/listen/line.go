@@ -34,10 +34,11 @@ type Line struct {
 	panic   *Panic // of ready
 }
 
-// Ready reads what has come, at that time, and must not wait. Whatever may take time it leaves to the
-// connection's goroutine: without stay, Line.Wait returns. all is whether there is nothing
-// left to be read: a read has not filled its buffer, or has met the end if this is the last.
-// Otherwise it is called again, after those of other lines that wait: it need not read all.
+// Ready reads what has come, at that time, and must not wait. Whatever may take time it
+// leaves to the connection's goroutine: without stay, Line.Wait returns. all is whether there
+// is nothing left to be read: a read has not filled its buffer, or has met the end if this is
+// the last. Otherwise it is called again, after those of other lines that wait: it need not
+// read all.
 type Ready func(fd int, now time.Time, last bool) (stay, all bool)
 
 // lender is a connection that gives its socket away; when it is closed from then on,

@@ -38,7 +38,8 @@ const (
 	// mostHelpers bounds the goroutines that help: there is one for each further processor.
 	mostHelpers = 3
 	// A goroutine takes an eighth of the connections from the set at a time, within these
-	// bounds: what it has taken waits while it is kept from running, and nobody can help with.
+	// bounds: what it has taken waits while it is kept from running, for the others cannot
+	// help with that.
 	atOnce     = 4
 	mostAtOnce = 32
 	// watchFor is what the set tells of: each arrival once, and the end. A read that does not
@@ -50,7 +51,8 @@ const (
 	ended         = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
 )
 
-// NewPoller starts a poller. Close ends it. now is the time that Ready is told.
+// NewPoller starts a poller. Close ends it. now is the clock that Ready is told of, which
+// should be that of whoever serves the connections.
 func NewPoller(now func() time.Time) (*Poller, error) {
 	set, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
