@@ -98,10 +98,11 @@ func (s *Server) Kill() error {
 // Freeze stops all of it where it stands: connections stay open, and nobody
 // answers. Thaw lets it go on. It returns when every thread has stopped.
 func (s *Server) Freeze() error {
-	if err := s.signal(syscall.SIGSTOP); err != nil {
-		return err
-	}
 	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		// Again and again: a child may have begun while the others were told.
+		if err := s.signal(syscall.SIGSTOP); err != nil {
+			return err
+		}
 		stopped, err := s.stopped()
 		if stopped || err != nil {
 			return err
@@ -112,7 +113,8 @@ func (s *Server) Freeze() error {
 	}
 }
 
-// stopped tells whether every thread of the family is (proc_pid_stat(5): T).
+// stopped tells whether every thread of the family is (proc_pid_stat(5): T), or has ended
+// and waits for a parent that is stopped (Z).
 func (s *Server) stopped() (bool, error) {
 	family, err := family(s.cmd.Process.Pid)
 	if err != nil {
@@ -124,7 +126,7 @@ func (s *Server) stopped() (bool, error) {
 			return false, err
 		}
 		for _, path := range tasks {
-			if state, _, ok := parseStat(path); ok && state != "T" {
+			if state, _, ok := parseStat(path); ok && state != "T" && state != "Z" {
 				return false, nil
 			}
 		}
