@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"runtime"
+	"slices"
 	"syscall"
+	"unsafe"
 )
 
 // Arena hands out blocks of memory that the garbage collector neither walks nor
@@ -15,12 +17,18 @@ import (
 // another size: entries that all grow together would else leave one page after the
 // other behind.
 type Arena struct {
-	mapped *[][]byte // chunks, which outlive the Arena until they are unmapped
+	mapped *mapped // which outlives the Arena until it is unmapped
 	pages  []page
 	empty  []uint32        // numbers of pages that serve no size
 	open   [classes]uint32 // a page of each size with room, 0: none
 	large  map[ref][]byte  // blocks above the largest size, on the heap
 	given  ref             // the last name of such a one
+}
+
+// mapped is memory that the system has given.
+type mapped struct {
+	chunks [][]byte // for blocks
+	tables [][]byte // for what a Table itself needs
 }
 
 // ref names a block: its place in units, counted from 1; 0 is none.
@@ -53,13 +61,49 @@ const (
 
 // NewArena makes an empty one. Its memory is given back when nobody has it any more.
 func NewArena() *Arena {
-	a := &Arena{mapped: new([][]byte), large: map[ref][]byte{}}
-	runtime.AddCleanup(a, func(mapped *[][]byte) {
-		for _, chunk := range *mapped {
-			_ = syscall.Munmap(chunk) // it fails for what was never mapped
+	a := &Arena{mapped: new(mapped), large: map[ref][]byte{}}
+	runtime.AddCleanup(a, func(m *mapped) {
+		for _, memory := range slices.Concat(m.chunks, m.tables) {
+			unmap(memory)
 		}
 	}, a.mapped)
 	return a
+}
+
+// mapMemory gives memory that is zero.
+func mapMemory(size int) []byte {
+	memory, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		return make([]byte, size) // the heap is no worse off than without us
+	}
+	return memory
+}
+
+// unmap gives it back. It fails for what was never mapped.
+func unmap(memory []byte) { _ = syscall.Munmap(memory) }
+
+// words are n numbers that are 0, outside the heap, for a Table; nodes likewise.
+func (a *Arena) words(n int) []uint32 {
+	return unsafe.Slice((*uint32)(a.table(n*int(unsafe.Sizeof(uint32(0))))), n)
+}
+
+func (a *Arena) nodes(n int) []node {
+	return unsafe.Slice((*node)(a.table(n*int(unsafe.Sizeof(node{})))), n)
+}
+
+func (a *Arena) table(size int) unsafe.Pointer {
+	memory := mapMemory(size)
+	a.mapped.tables = append(a.mapped.tables, memory)
+	return unsafe.Pointer(unsafe.SliceData(memory))
+}
+
+// giveWords takes back what words gave.
+func (a *Arena) giveWords(words []uint32) {
+	at := slices.IndexFunc(a.mapped.tables, func(memory []byte) bool {
+		return unsafe.Pointer(unsafe.SliceData(memory)) == unsafe.Pointer(unsafe.SliceData(words))
+	})
+	unmap(a.mapped.tables[at])
+	a.mapped.tables = slices.Delete(a.mapped.tables, at, at+1)
 }
 
 // class is the size class of n bytes, and the size of its blocks.
@@ -132,7 +176,7 @@ func (a *Arena) bytes(r ref, n int) []byte {
 	}
 	at := int(r-1) * unit
 	from := at % chunkSize
-	return (*a.mapped)[at/chunkSize][from : from+n : from+n]
+	return a.mapped.chunks[at/chunkSize][from : from+n : from+n]
 }
 
 // fits tells whether a block for n bytes is one for m bytes, too.
@@ -160,11 +204,7 @@ func (a *Arena) newPage(c int) uint32 {
 }
 
 func (a *Arena) grow() {
-	chunk, err := syscall.Mmap(-1, 0, chunkSize, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
-	if err != nil {
-		chunk = make([]byte, chunkSize) // the heap is no worse off than without us
-	}
-	*a.mapped = append(*a.mapped, chunk)
+	a.mapped.chunks = append(a.mapped.chunks, mapMemory(chunkSize))
 	for range perChunk {
 		a.pages = append(a.pages, page{})
 		a.empty = append(a.empty, uint32(len(a.pages)))

@@ -27,7 +27,8 @@ type Table struct {
 	warm  uint32
 }
 
-// node is an entry. Its number counts from 1.
+// node is an entry. Its number counts from 1. It must have no pointer: the garbage collector
+// does not look here.
 type node struct {
 	hash         uint32
 	colder       uint32
@@ -37,8 +38,8 @@ type node struct {
 }
 
 const (
-	nodesAtOnce = 1024
-	firstSlots  = 16
+	nodesAtOnce = 1 << 15 // memory that nobody has touched costs nothing
+	firstSlots  = 1 << 10
 )
 
 // New makes an empty table of at most so many entries.
@@ -46,7 +47,7 @@ func New(a *Arena, most int) (*Table, error) {
 	if most < 1 {
 		return nil, errors.New("a table of no size")
 	}
-	return &Table{arena: a, most: most, seed: maphash.MakeSeed(), slots: make([]uint32, firstSlots)}, nil
+	return &Table{arena: a, most: most, seed: maphash.MakeSeed(), slots: a.words(firstSlots)}, nil
 }
 
 // Len is how many entries there are.
@@ -184,7 +185,9 @@ func (t *Table) find(hash uint32, key []byte) (slot, n uint32) {
 }
 
 func (t *Table) grow() {
-	t.slots = make([]uint32, 2*len(t.slots))
+	old := t.slots
+	t.slots = t.arena.words(2 * len(old))
+	t.arena.giveWords(old)
 	mask := uint32(len(t.slots) - 1)
 	for n := t.cold; n != 0; n = t.node(n).warmer {
 		slot := t.node(n).hash & mask
@@ -201,7 +204,7 @@ func (t *Table) newNode() uint32 {
 		return n
 	}
 	if t.made%nodesAtOnce == 0 {
-		t.nodes = append(t.nodes, make([]node, nodesAtOnce))
+		t.nodes = append(t.nodes, t.arena.nodes(nodesAtOnce))
 	}
 	t.made++
 	return t.made

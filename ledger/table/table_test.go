@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -139,7 +140,7 @@ func TestArena(t *testing.T) {
 		}
 		blocks = append(blocks, b)
 	}
-	if n := len(*a.mapped); n > 20 {
+	if n := len(a.mapped.chunks); n > 20 {
 		t.Errorf("%d chunks for 500 blocks", n)
 	}
 }
@@ -158,7 +159,7 @@ func TestArenaGrowsTogether(t *testing.T) {
 			}
 		}
 	}
-	if have, need := len(*a.mapped)*chunkSize, blocks*most; have > need*5/4+4*chunkSize {
+	if have, need := len(a.mapped.chunks)*chunkSize, blocks*most; have > need*5/4+4*chunkSize {
 		t.Errorf("%d bytes for %d", have, need)
 	}
 }
@@ -184,5 +185,27 @@ func TestClasses(t *testing.T) {
 func TestTableOfNoSize(t *testing.T) {
 	if _, err := New(NewArena(), 0); err == nil {
 		t.Error("a table of no size is made")
+	}
+}
+
+// A table's own memory is outside the heap, and it keeps none that it has outgrown.
+func TestOwnMemory(t *testing.T) {
+	a := NewArena()
+	const most = 100_000
+	tab, err := New(a, most)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range most {
+		tab.Put([]byte(strconv.Itoa(i)), []byte("value"))
+	}
+	nodes := (most + nodesAtOnce - 1) / nodesAtOnce
+	if got := len(a.mapped.tables); got != nodes+1 {
+		t.Errorf("%d pieces, want %d for nodes and one for slots", got, nodes)
+	}
+	for i := range most {
+		if v, ok := tab.Get([]byte(strconv.Itoa(i))); !ok || string(v) != "value" {
+			t.Fatalf("%d: %q, %v", i, v, ok)
+		}
 	}
 }
