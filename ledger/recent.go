@@ -17,8 +17,9 @@ const (
 
 // recent are tallies above the limit that were made just now. A client that is blocked
 // may ask thousands of times a second, and its tally is the same until a failure comes or
-// leaves the window. Each place is the latest key's that has it; keys that are longer than
-// a prefix's have none.
+// leaves the window. Each pair of places is that of the two latest keys that have it: with
+// one place, a quarter of a thousand clients would take turns with another. Keys that are
+// longer than a prefix's have none.
 type recent struct {
 	seed  maphash.Seed
 	marks [recentTallies]uint32 // of the keys: whoever is not among them need not look further
@@ -35,21 +36,31 @@ type recentTally struct {
 
 func newRecent() *recent { return &recent{seed: maphash.MakeSeed()} }
 
-// place is that of a key, and its mark there.
+// place is the first of a key's two, and its mark there.
 func (r *recent) place(k []byte) (i uint64, mark uint32) {
 	h := maphash.Bytes(r.seed, k)
-	return h & (recentTallies - 1), uint32(h >> 32)
+	return h & (recentTallies - 1) &^ 1, uint32(h >> 32)
+}
+
+// find is where a key is, nil if it is nowhere.
+func (r *recent) find(k []byte) *recentTally {
+	i, mark := r.place(k)
+	for j := i; j <= i+1; j++ {
+		if s := &r.slots[j]; r.marks[j] == mark && s.is(k) {
+			return s
+		}
+	}
+	return nil
 }
 
 func (s *recentTally) is(k []byte) bool { return string(s.key[:s.length]) == string(k) }
 
 func (r *recent) get(k []byte, now time.Time, w Window) (rules.Tally, bool) {
-	i, mark := r.place(k)
-	if r.marks[i] != mark {
+	s := r.find(k)
+	if s == nil {
 		return rules.Tally{}, false
 	}
-	s, at := &r.slots[i], now.UnixNano()
-	if !s.is(k) || at < s.from || at >= s.to || s.window != w {
+	if at := now.UnixNano(); at < s.from || at >= s.to || s.window != w {
 		return rules.Tally{}, false
 	}
 	return s.tally, true
@@ -60,9 +71,14 @@ func (r *recent) put(k []byte, now time.Time, w Window, t rules.Tally, oldest in
 	if len(k) > prefixKey {
 		return
 	}
-	i, mark := r.place(k)
-	s, at := &r.slots[i], now.UnixNano()
-	r.marks[i] = mark
+	s, at := r.find(k), now.UnixNano()
+	if s == nil { // the one that was made first gives way
+		i, mark := r.place(k)
+		if r.slots[i+1].from < r.slots[i].from {
+			i++
+		}
+		s, r.marks[i] = &r.slots[i], mark
+	}
 	s.length = uint8(copy(s.key[:], k))
 	s.from, s.to = at, min(at+int64(recentFor), oldest+int64(w.Length))
 	s.window, s.tally = w, t
@@ -70,7 +86,7 @@ func (r *recent) put(k []byte, now time.Time, w Window, t rules.Tally, oldest in
 
 // forget is called when the key's counter changes.
 func (r *recent) forget(k []byte) {
-	if i, mark := r.place(k); r.marks[i] == mark && r.slots[i].is(k) {
-		r.slots[i] = recentTally{}
+	if s := r.find(k); s != nil {
+		*s = recentTally{}
 	}
 }

@@ -86,3 +86,41 @@ func TestRecentTallyOfALongLogin(t *testing.T) {
 		return
 	}
 }
+
+// Two keys have a place together; of three, the one whose tally was made first gives way.
+func TestRecentTalliesShareAPlace(t *testing.T) {
+	r := newRecent()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	w := Window{Limit: 2, Length: time.Minute}
+	place := func(k []byte) uint64 { i, _ := r.place(k); return i }
+	var keys [][]byte
+	for n := uint16(0); len(keys) < 3; n++ {
+		k := keyOf(netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, byte(n >> 8), byte(n)}), 32))
+		if len(keys) == 0 || place(k) == place(keys[0]) {
+			keys = append(keys, k)
+		}
+	}
+	has := func(want ...bool) {
+		t.Helper()
+		for i, k := range keys {
+			if got, ok := r.get(k, now, w); ok != want[i] || ok && got.Count != i+3 {
+				t.Errorf("key %d: %+v, %v", i, got, ok)
+			}
+		}
+	}
+	put := func(i int) {
+		now = now.Add(time.Millisecond)
+		r.put(keys[i], now, w, rules.Tally{Count: i + 3}, now.UnixNano())
+	}
+	put(0)
+	put(1)
+	has(true, true, false)
+	put(0)
+	has(true, true, false)
+	put(2)
+	has(true, false, true)
+	r.forget(keys[0])
+	has(false, false, true)
+	put(1)
+	has(false, true, true)
+}
