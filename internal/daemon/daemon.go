@@ -75,9 +75,9 @@ type Daemon struct {
 }
 
 // heapGrowth is GOGC where nobody has set it. The heap is small, for what is many lies outside
-// of it (ledger/table): to collect it half as often costs some 5 MB, and 20 with a million
-// clients.
-const heapGrowth = 200
+// of it (ledger/table): to collect it more rarely costs a few MB, and 20 with ten thousand
+// connections or a million clients.
+const heapGrowth = 150
 
 // packWithin is how long after it was told to stop a daemon may write what its
 // successor would have to count again: SPEC.md section 10 gives it 30 s in all.
