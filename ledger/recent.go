@@ -72,9 +72,9 @@ func (r *recent) put(k []byte, now time.Time, w Window, t rules.Tally, oldest in
 		return
 	}
 	s, at := r.find(k), now.UnixNano()
-	if s == nil { // the one that was made first gives way
+	if s == nil { // the one that was made first gives way, or was made before the clock was set back
 		i, mark := r.place(k)
-		if r.slots[i+1].from < r.slots[i].from {
+		if one, two := r.slots[i].from, r.slots[i+1].from; one <= at && (two < one || two > at) {
 			i++
 		}
 		s, r.marks[i] = &r.slots[i], mark

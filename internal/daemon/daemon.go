@@ -83,9 +83,13 @@ const heapGrowth = 150
 // successor would have to count again: SPEC.md section 10 gives it 30 s in all.
 const packWithin = 28 * time.Second
 
-// logWithin is how long after that the log's reader has, to whom a second is left in any
-// case.
-const logWithin = 29 * time.Second
+const (
+	// logPatience is how long after that a line of the log may still have to wait for the
+	// log's reader,
+	logPatience = 10 * time.Second
+	// and logWithin how long that has for the last ones; a second is left to it in any case.
+	logWithin = 29 * time.Second
+)
 
 // flushLog waits for the log's reader.
 func (d *Daemon) flushLog(told *atomic.Int64) {
@@ -129,9 +133,14 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	for _, w := range d.warnings(c) {
 		d.Log.Warn(w)
 	}
-	defer context.AfterFunc(ctx, func() { told.Store(time.Now().UnixNano()) })()
+	tell := func() {
+		if told.CompareAndSwap(0, time.Now().UnixNano()) && d.writer != nil {
+			time.AfterFunc(logPatience, d.writer.beHasty)
+		}
+	}
+	defer context.AfterFunc(ctx, tell)()
 	err = d.serve(ctx, c, listeners, ready)
-	told.CompareAndSwap(0, time.Now().UnixNano()) // a drain may be quicker than the call above
+	tell() // a drain may be quicker than the call above
 	d.gate.Flush()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushEvery)
 	defer cancel()

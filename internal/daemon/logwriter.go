@@ -30,6 +30,7 @@ type logWriter struct {
 	writing bool        // a goroutine does,
 	due     *time.Timer // or will at that time, or is about to
 	waiting int         // for room
+	hasty   bool        // nobody waits any more
 
 	said, written int64 // bytes since the start
 }
@@ -45,11 +46,14 @@ func newLogWriter(to io.Writer) *logWriter {
 func (w *logWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.unread) >= mostUnread {
+	for len(w.unread) >= mostUnread && !w.hasty {
 		w.hurry()
 		w.waiting++
 		w.changed.Wait()
 		w.waiting--
+	}
+	if len(w.unread) >= mostUnread {
+		return len(line), nil // it is lost
 	}
 	w.unread = append(w.unread, line...)
 	w.said += int64(len(line))
@@ -96,20 +100,31 @@ func (w *logWriter) write() {
 }
 
 // flush waits until everything that has been said by now is written.
-func (w *logWriter) flush() {
+func (w *logWriter) flush() { w.wait(func() bool { return w.hasty }) }
+
+func (w *logWriter) wait(enough func() bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for said := w.said; w.written < said; {
+	for said := w.said; w.written < said && !enough(); {
 		w.hurry()
 		w.changed.Wait()
 	}
 }
 
-// flushWithin is flush for somebody who has not more time than that.
+// beHasty lets nobody wait from now on: who reads nothing must not keep the daemon from
+// stopping. What has no room is lost.
+func (w *logWriter) beHasty() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hasty = true
+	w.changed.Broadcast()
+}
+
+// flushWithin is flush for somebody who has not more time than that, in haste or not.
 func (w *logWriter) flushWithin(d time.Duration) {
 	written := make(chan struct{})
 	go func() {
-		w.flush()
+		w.wait(func() bool { return false })
 		close(written)
 	}()
 	select {

@@ -137,6 +137,41 @@ func TestLogWithoutAReader(t *testing.T) {
 	})
 }
 
+// TestLogInHaste: a daemon that stops waits neither for room nor for its errors to be
+// written, and what has room is not lost.
+func TestLogInHaste(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := &slowReader{goOn: make(chan bool)}
+		w := newLogWriter(reader)
+		one, two := newLog(w, config.LogText, slog.LevelInfo), newLog(w, config.LogText, slog.LevelInfo) // each has a lock of its own
+		for range 2 {
+			_, _ = io.WriteString(w, strings.Repeat("x", mostUnread))
+			time.Sleep(2 * togetherFor)
+		}
+		var ended atomic.Int64
+		for _, say := range []func(){func() { one.Info("stopped") }, func() { two.Error("refusals still not stored") }} {
+			go func() {
+				say()
+				ended.Add(1)
+			}()
+		}
+		synctest.Wait()
+		if ended.Load() != 0 {
+			t.Error("nobody waited")
+		}
+		w.beHasty()
+		synctest.Wait()
+		if ended.Load() != 2 {
+			t.Errorf("%d of two went on", ended.Load())
+		}
+		close(reader.goOn)
+		w.flushWithin(time.Minute)
+		if n := len(reader.String()); n != 2*mostUnread {
+			t.Errorf("%d bytes were written", n)
+		}
+	})
+}
+
 // TestLogBound: what nobody reads takes no more memory than a megabyte or so; who logs then
 // waits, and before that is told that it may have to.
 func TestLogBound(t *testing.T) {
@@ -177,7 +212,7 @@ func TestLogBound(t *testing.T) {
 	})
 }
 
-// TestLogIsHeard: a warning or an error has been written, with all before it, when whoever
+// TestLogIsHeard: an error has been written, with all before it, when whoever
 // says it goes on.
 func TestLogIsHeard(t *testing.T) {
 	for _, format := range []config.LogFormat{config.LogText, config.LogJSON} {

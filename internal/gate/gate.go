@@ -78,6 +78,7 @@ type Gate struct {
 	state  atomic.Pointer[State]
 	remote bool               // the ledger asks others for some of what it knows
 	begin  singleflight.Group // of blocks, by prefix
+	flush  sync.Mutex         // one Flush at a time, apart from mu: whoever is refused does not wait for it
 
 	mu        sync.Mutex
 	shared    *simplelru.LRU[shareKey, *share]

@@ -87,6 +87,8 @@ func (h *hit) latest(r *rules.Request) {
 // was too many to have a line each. The daemon calls it before it reads the journal,
 // and at its end.
 func (g *Gate) Flush() {
+	g.flush.Lock()
+	defer g.flush.Unlock()
 	g.mu.Lock()
 	all := g.hits
 	g.hits = newHits()
@@ -99,6 +101,8 @@ func (g *Gate) Flush() {
 // each second would cost more than to refuse. The daemon calls it every second. Whoever is
 // refused meanwhile is held up by the floods, and not by a hundred thousand other ids.
 func (g *Gate) FlushDue() {
+	g.flush.Lock()
+	defer g.flush.Unlock()
 	g.mu.Lock()
 	due := g.hits.floodsDue()
 	lately := g.hits.lately

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 func play(t *testing.T, most int, steps []byte) {
 	t.Helper()
 	arena := NewArena()
+	defer runtime.KeepAlive(arena) // values are its memory
 	have, err := New(arena, most)
 	if err != nil {
 		t.Fatal(err)
